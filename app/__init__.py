@@ -1,0 +1,1 @@
+"""Glimpse: a self-hosted gallery in which people find their own pictures by describing them."""

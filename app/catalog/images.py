@@ -1,0 +1,298 @@
+"""Pictures: their rows, and the rows as the queue that workers claim from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, Row, Select, delete, exists, func, insert, or_, select, update
+
+from app.catalog.database import Database
+from app.catalog.tables import counts, images, removals, vectors
+from app.models import Counts, Image, ImageState
+
+MAX_ATTEMPTS = 3
+"""A picture that was claimed this often and never recorded has stopped its worker each time."""
+LEASE_SECONDS = 300.0
+"""After this long without a word a claim is void. Far above what a batch takes, since it only matters after a crash."""
+SQL_BATCH = 500
+"""Values in one IN (…): SQLite's limit of variables is 32,766 in current builds but was 999."""
+
+_COLUMNS = (
+    images.c.id,
+    images.c.md5,
+    images.c.filename,
+    images.c.format,
+    images.c.bytes,
+    images.c.width,
+    images.c.height,
+    images.c.state,
+    images.c.reason,
+    images.c.added_at,
+    images.c.taken_at,
+    images.c.camera,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewImage:
+    """What is known about a picture when it is taken in."""
+
+    md5: str
+    filename: str
+    format: str
+    bytes: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedFacts:
+    """What preparing a picture found out. ``width`` and ``height``: upright, in pixels."""
+
+    width: int
+    height: int
+    taken_at: datetime | None
+    camera: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Files that are to go."""
+
+    md5: str
+    format: str
+
+
+class Images:
+    """Reads and writes rows of `images`. ``worker`` names the claimer: only its own claims can be recorded by it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # -- taking in and removing ---------------------------------------------------------------------------------
+
+    def add(self, new: NewImage, place: Callable[[], None]) -> tuple[int, bool]:
+        """Insert a picture unless its MD5 is known. Returns its id and whether it is new.
+
+        ``place`` puts the file where it belongs. It runs under the write lock, just before the row is written: so no
+        removal of the same picture can take the new file away, and no row ever stands without its file.
+        """
+        with self._database.writing() as connection:
+            known = connection.scalar(select(images.c.id).where(images.c.md5 == new.md5))
+            if known is not None:
+                return known, False
+            place()
+            added = insert(images).values(
+                md5=new.md5,
+                filename=new.filename,
+                format=new.format,
+                bytes=new.bytes,
+                width=new.width,
+                height=new.height,
+                state=ImageState.PENDING,
+                added_at=datetime.now(UTC).replace(tzinfo=None),
+            )
+            connection.execute(delete(removals).where(removals.c.md5 == new.md5))
+            return connection.execute(added.returning(images.c.id)).scalar_one(), True
+
+    def remove(self, image_id: int) -> Removal | None:
+        """Delete a row and, in every space, its vector; from here on the picture is nowhere to be found.
+
+        Its files are noted down as to be removed: see `finish_removal`. ``None`` if there is no such picture.
+        """
+        with self._database.writing() as connection:
+            gone = connection.execute(
+                delete(images).where(images.c.id == image_id).returning(images.c.md5, images.c.format)
+            ).first()
+            if gone is None:
+                return None
+            in_spaces = connection.scalars(
+                delete(vectors).where(vectors.c.image_id == image_id).returning(vectors.c.space_id)
+            ).all()
+            if in_spaces:
+                entries = [{"space_id": space, "image_id": image_id, "vector": None} for space in in_spaces]
+                connection.execute(insert(vectors), entries)
+            connection.execute(insert(removals).values(md5=gone.md5, format=gone.format))
+            return Removal(gone.md5, gone.format)
+
+    def finish_removal(self, removal: Removal, unlink: Callable[[], None]) -> None:
+        """Take the files away, unless the same picture was added again since. Holds the write lock meanwhile."""
+        with self._database.writing() as connection:
+            noted = connection.execute(delete(removals).where(removals.c.md5 == removal.md5)).rowcount
+            if noted:
+                unlink()
+
+    def unfinished_removals(self) -> list[Removal]:
+        """Removals whose files may still lie on disk, because the process ended in between."""
+        with self._database.reading() as connection:
+            return [Removal(row.md5, row.format) for row in connection.execute(select(removals))]
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def get(self, image_id: int) -> Image | None:
+        with self._database.reading() as connection:
+            row = connection.execute(_select_images().where(images.c.id == image_id)).first()
+        return _image(row) if row else None
+
+    def get_many(self, ids: Sequence[int]) -> dict[int, Image]:
+        """Pictures by id; those that are gone are left out."""
+        found: dict[int, Image] = {}
+        with self._database.reading() as connection:
+            for start in range(0, len(ids), SQL_BATCH):
+                part = ids[start : start + SQL_BATCH]
+                for row in connection.execute(_select_images().where(images.c.id.in_(part))):
+                    found[row.id] = _image(row)
+        return found
+
+    def by_md5(self, md5: str) -> Image | None:
+        with self._database.reading() as connection:
+            row = connection.execute(_select_images().where(images.c.md5 == md5)).first()
+        return _image(row) if row else None
+
+    def newest(self, limit: int, before: int | None = None, state: ImageState | None = None) -> list[Image]:
+        """Pictures, newest first, from the one after ``before`` on."""
+        query = _select_images().order_by(images.c.id.desc()).limit(limit)
+        if before is not None:
+            query = query.where(images.c.id < before)
+        if state is not None:
+            query = query.where(images.c.state == state)
+        with self._database.reading() as connection:
+            return [_image(row) for row in connection.execute(query)]
+
+    def neighbours(self, image_id: int) -> tuple[int | None, int | None]:
+        """Ids of the next newer and the next older picture."""
+        newer = select(func.min(images.c.id)).where(images.c.id > image_id)
+        older = select(func.max(images.c.id)).where(images.c.id < image_id)
+        with self._database.reading() as connection:
+            return connection.scalar(newer), connection.scalar(older)
+
+    def known_md5s(self, md5s: Sequence[str]) -> set[str]:
+        """Those of ``md5s`` that the catalog has."""
+        known: set[str] = set()
+        with self._database.reading() as connection:
+            for start in range(0, len(md5s), SQL_BATCH):
+                part = md5s[start : start + SQL_BATCH]
+                known.update(connection.scalars(select(images.c.md5).where(images.c.md5.in_(part))))
+        return known
+
+    def counts(self) -> Counts:
+        with self._database.reading() as connection:
+            rows = connection.execute(select(counts.c.state, counts.c.pictures))
+            return Counts(**{row.state: row.pictures for row in rows})
+
+    def total_bytes(self) -> int:
+        """Size of all originals."""
+        with self._database.reading() as connection:
+            return int(connection.scalar(select(func.sum(counts.c.bytes))) or 0)
+
+    # -- the queue ----------------------------------------------------------------------------------------------
+
+    def claim(self, state: ImageState, worker: str, limit: int) -> list[Image]:
+        """Take up to ``limit`` pictures in ``state`` for ``worker``, oldest first.
+
+        A picture that was claimed before without an outcome is taken alone: should it stop the worker again, then no
+        other picture is blamed. After `MAX_ATTEMPTS` it is failed instead.
+        """
+        if not self._has_work(state):  # the common answer, without asking for the write lock
+            return []
+        now = time.time()
+        free = or_(images.c.claimed_until.is_(None), images.c.claimed_until < now)
+        waiting = select(images.c.id, images.c.attempts).where(images.c.state == state, free)
+        waiting = waiting.order_by(images.c.attempts, images.c.id).limit(limit).with_for_update(skip_locked=True)
+        with self._database.writing() as connection:
+            self._fail_hopeless(connection, state, now)
+            rows = connection.execute(waiting).all()
+            ids = [row.id for row in rows if row.attempts == 0] or [row.id for row in rows[:1]]
+            claimed = (
+                update(images)
+                .where(images.c.id.in_(ids))
+                .values(claimed_by=worker, claimed_until=now + LEASE_SECONDS, attempts=images.c.attempts + 1)
+                .returning(*_COLUMNS)
+            )
+            return sorted((_image(row) for row in connection.execute(claimed)), key=lambda image: image.id)
+
+    def _has_work(self, state: ImageState) -> bool:
+        free = or_(images.c.claimed_until.is_(None), images.c.claimed_until < time.time())
+        with self._database.reading() as connection:
+            return bool(connection.scalar(select(exists().where(images.c.state == state, free))))
+
+    def _fail_hopeless(self, connection: Connection, state: ImageState, now: float) -> None:
+        reason = f"Reading this picture stopped the program {MAX_ATTEMPTS} times, so it is left alone now."
+        hopeless = (
+            images.c.state == state,
+            images.c.attempts >= MAX_ATTEMPTS,
+            or_(images.c.claimed_until.is_(None), images.c.claimed_until < now),
+        )
+        connection.execute(update(images).where(*hopeless).values(state=ImageState.FAILED, reason=reason, **_UNCLAIMED))
+
+    def record_prepared(self, worker: str, image_id: int, facts: PreparedFacts) -> bool:
+        """``False`` if the picture is gone or no longer this worker's."""
+        values = {
+            "width": facts.width,
+            "height": facts.height,
+            "taken_at": facts.taken_at,
+            "camera": facts.camera,
+            "state": ImageState.PREPARED,
+        }
+        with self._database.writing() as connection:
+            mine = update(images).where(images.c.id == image_id, images.c.claimed_by == worker)
+            return connection.execute(mine.values(**values, **_UNCLAIMED)).rowcount > 0
+
+    def record_failed(self, worker: str, image_id: int, reason: str) -> None:
+        """Give a picture up, with the reason that the Problems page shows."""
+        with self._database.writing() as connection:
+            mine = update(images).where(images.c.id == image_id, images.c.claimed_by == worker)
+            connection.execute(mine.values(state=ImageState.FAILED, reason=reason, **_UNCLAIMED))
+
+    def release(self, worker: str, died: bool = False) -> int:
+        """Give back what ``worker`` claimed and did not finish; only if it died, the attempt counts. Returns how many."""
+        attempts = images.c.attempts if died else images.c.attempts - 1
+        with self._database.writing() as connection:
+            mine = update(images).where(images.c.claimed_by == worker)
+            return connection.execute(mine.values(attempts=attempts, claimed_by=None, claimed_until=None)).rowcount
+
+    def claimers(self) -> list[str]:
+        """Workers that hold claims."""
+        with self._database.reading() as connection:
+            named = select(images.c.claimed_by).where(images.c.claimed_by.is_not(None)).distinct()
+            return [str(name) for name in connection.scalars(named)]
+
+    def start_over(self, ids: Iterable[int]) -> int:
+        """Make pictures pending again (a retry, or derivatives that vanished). Returns how many."""
+        with self._database.writing() as connection:
+            chosen = update(images).where(images.c.id.in_(list(ids)))
+            return connection.execute(chosen.values(**_PENDING)).rowcount
+
+    def start_over_failed(self) -> int:
+        """Retry everything that failed. Returns how many."""
+        with self._database.writing() as connection:
+            failed = update(images).where(images.c.state == ImageState.FAILED)
+            return connection.execute(failed.values(**_PENDING)).rowcount
+
+
+_UNCLAIMED = {"attempts": 0, "claimed_by": None, "claimed_until": None}
+_PENDING = {"state": ImageState.PENDING, "reason": None, **_UNCLAIMED}
+
+
+def _select_images() -> Select[tuple[object, ...]]:
+    return select(*_COLUMNS)
+
+
+def _image(row: Row[tuple[object, ...]]) -> Image:
+    return Image(
+        id=row.id,
+        md5=row.md5,
+        filename=row.filename,
+        format=row.format,
+        bytes=row.bytes,
+        width=row.width,
+        height=row.height,
+        state=ImageState(row.state),
+        reason=row.reason,
+        added_at=row.added_at.replace(tzinfo=UTC),
+        taken_at=row.taken_at,
+        camera=row.camera,
+    )

@@ -1,0 +1,122 @@
+"""The schema, as SQLAlchemy Core tables. `migrations/` builds the same step by step; a test compares the two."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        # Named constraints are what lets alembic rebuild SQLite tables later (alembic#884).
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+identity = Table("identity", metadata, Column("uuid", String(36), primary_key=True))
+"""One row: which catalog this is, so that a snapshot of another one is recognised."""
+
+images = Table(
+    "images",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("md5", String(32), nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("format", String(8), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("reason", Text),
+    Column("added_at", DateTime, nullable=False),
+    Column("taken_at", DateTime),
+    Column("camera", Text),
+    # The row is the queue: who works on it, until when (Unix seconds), and how often somebody started.
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("claimed_by", Text),
+    Column("claimed_until", Float),
+    UniqueConstraint("md5"),
+    Index(None, "state", "attempts", "id"),
+    Index(None, "claimed_by"),
+    sqlite_autoincrement=True,  # an id is never given twice, so a link never shows another picture
+)
+
+counts = Table(
+    "counts",
+    metadata,
+    Column("state", String(8), primary_key=True),
+    Column("pictures", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+)
+"""Kept by triggers on `images`, so that counting costs the same at a hundred and at a million pictures."""
+
+removals = Table(
+    "removals",
+    metadata,
+    Column("md5", String(32), primary_key=True),
+    Column("format", String(8), nullable=False),
+)
+"""Pictures whose row is gone while their files may still lie on disk."""
+
+spaces = Table(
+    "spaces",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("dimension", Integer, nullable=False),
+    Column("serving", Boolean, nullable=False),
+    UniqueConstraint("model", "fingerprint", "dimension"),
+)
+
+vectors = Table(
+    "vectors",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("space_id", Integer, ForeignKey("spaces.id"), nullable=False),
+    Column("image_id", Integer, nullable=False),
+    Column("vector", LargeBinary),
+    UniqueConstraint("space_id", "image_id"),
+    Index(None, "space_id", "seq"),
+    Index(None, "image_id"),
+    sqlite_autoincrement=True,  # `seq` only ever grows, also past deleted rows
+)
+"""The vector log: float32 [dimension] as bytes, or NULL for a picture that was removed. One entry per picture and
+space: a newer one replaces the older under a higher `seq`, so the log never outgrows the library's history of ids."""
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("seen_at", Float, nullable=False),
+    Column("rate", Float, nullable=False),
+    Column("message", Text),
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("token", String(32), primary_key=True),
+    Column("created_at", Float, nullable=False),
+    Column("results", JSON, nullable=False),
+    Index(None, "created_at"),
+)
+"""What became of each file of an upload by the plain form, for the page that tells."""

@@ -1,0 +1,132 @@
+"""Embedding spaces and the vector log that every index follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Connection, and_, case, delete, exists, insert, select, update
+
+from app.catalog.database import Database
+from app.catalog.tables import images, spaces, vectors
+from app.models import EmbeddingSpace, ImageState
+
+LOG_BATCH = 10_000
+"""Log entries read at once: 20 MB of 512-d vectors."""
+
+FloatVector = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class ServingSpace:
+    """The space that searches use. ``id`` is its row in the catalog."""
+
+    id: int
+    space: EmbeddingSpace
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """``vector``: float32 [dimension], or ``None`` if the picture was removed."""
+
+    seq: int
+    image_id: int
+    vector: FloatVector | None
+
+
+class Vectors:
+    """Reads and writes `spaces` and `vectors`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def serving(self) -> ServingSpace | None:
+        """The space that serves; ``None`` before the first model was ever loaded."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(spaces).where(spaces.c.serving)).first()
+        if row is None:
+            return None
+        return ServingSpace(row.id, EmbeddingSpace(row.model, row.fingerprint, row.dimension))
+
+    def serve(self, space: EmbeddingSpace) -> int:
+        """Make ``space`` the serving one and return its id. Vectors of other spaces stay, and are not searched.
+
+        Where it was another one before, each prepared picture counts as indexed only if it has a vector in this one.
+        """
+        with self._database.writing() as connection:
+            space_id = _space_id(connection, space)
+            if not connection.scalar(select(spaces.c.serving).where(spaces.c.id == space_id)):
+                connection.execute(update(spaces).values(serving=spaces.c.id == space_id))
+                _set_states(connection, space_id)
+            return space_id
+
+    def record(self, worker: str, space_id: int, ids: Sequence[int], embedded: FloatVector) -> int:
+        """Write a batch of vectors (float32 [n, dimension], unit rows) for pictures that ``worker`` has claimed.
+
+        State and vector change in one transaction. Pictures removed meanwhile are skipped. Returns how many it wrote.
+        """
+        by_id = dict(zip(ids, embedded, strict=True))
+        with self._database.writing() as connection:
+            mine = and_(images.c.id.in_(list(by_id)), images.c.claimed_by == worker)
+            done = update(images).where(mine).values(
+                state=ImageState.INDEXED, attempts=0, claimed_by=None, claimed_until=None
+            )
+            alive = sorted(connection.scalars(done.returning(images.c.id)))
+            if not alive:
+                return 0
+            connection.execute(delete(vectors).where(vectors.c.space_id == space_id, vectors.c.image_id.in_(alive)))
+            entries = [
+                {"space_id": space_id, "image_id": image_id, "vector": by_id[image_id].astype("<f4").tobytes()}
+                for image_id in alive
+            ]
+            connection.execute(insert(vectors), entries)
+            return len(alive)
+
+    def get(self, space_id: int, image_id: int) -> FloatVector | None:
+        """One picture's vector, float32 [dimension]."""
+        wanted = select(vectors.c.vector).where(vectors.c.space_id == space_id, vectors.c.image_id == image_id)
+        with self._database.reading() as connection:
+            return _vector(connection.scalar(wanted))
+
+    def log(self, space_id: int, after: int) -> Iterator[list[LogEntry]]:
+        """Entries with ``seq > after`` in growing order, in batches; each batch is a read of its own."""
+        while True:
+            newer = select(vectors.c.seq, vectors.c.image_id, vectors.c.vector)
+            newer = newer.where(vectors.c.space_id == space_id, vectors.c.seq > after)
+            with self._database.reading() as connection:
+                rows = connection.execute(newer.order_by(vectors.c.seq).limit(LOG_BATCH)).all()
+            if rows:
+                yield [LogEntry(row.seq, row.image_id, _vector(row.vector)) for row in rows]
+                after = rows[-1].seq
+            if len(rows) < LOG_BATCH:
+                return
+
+
+def _space_id(connection: Connection, space: EmbeddingSpace) -> int:
+    same = and_(
+        spaces.c.model == space.model,
+        spaces.c.fingerprint == space.fingerprint,
+        spaces.c.dimension == space.dimension,
+    )
+    known = connection.scalar(select(spaces.c.id).where(same))
+    if known is not None:
+        return int(known)
+    added = insert(spaces).values(
+        model=space.model, fingerprint=space.fingerprint, dimension=space.dimension, serving=False
+    )
+    return int(connection.execute(added.returning(spaces.c.id)).scalar_one())
+
+
+def _set_states(connection: Connection, space_id: int) -> None:
+    has_vector = exists().where(
+        vectors.c.space_id == space_id, vectors.c.image_id == images.c.id, vectors.c.vector.is_not(None)
+    )
+    state = case((has_vector, ImageState.INDEXED.value), else_=ImageState.PREPARED.value)
+    ready = images.c.state.in_([ImageState.PREPARED, ImageState.INDEXED])
+    connection.execute(update(images).where(ready).values(state=state, attempts=0, claimed_by=None, claimed_until=None))
+
+
+def _vector(blob: bytes | None) -> FloatVector | None:
+    return None if blob is None else np.frombuffer(blob, dtype="<f4")

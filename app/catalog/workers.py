@@ -1,0 +1,41 @@
+"""Signs of life: each worker says now and then that it is there and how fast it is."""
+
+from __future__ import annotations
+
+import time
+
+from sqlalchemy import delete, insert, select
+
+from app.catalog.database import Database
+from app.catalog.tables import workers
+from app.models import WorkerStatus
+
+SILENT_SECONDS = 15.0
+"""A worker that said nothing for this long is taken for dead."""
+
+
+class Workers:
+    """Reads and writes `workers`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def report(self, name: str, rate: float, message: str | None) -> None:
+        """``rate``: pictures per second lately. ``message``: what the worker complains about, if anything."""
+        now = time.time()
+        with self._database.writing() as connection:
+            connection.execute(delete(workers).where((workers.c.name == name) | (workers.c.seen_at < now - 3600)))
+            connection.execute(insert(workers).values(name=name, seen_at=now, rate=rate, message=message))
+
+    def leave(self, name: str) -> None:
+        """The worker stops on purpose."""
+        with self._database.writing() as connection:
+            connection.execute(delete(workers).where(workers.c.name == name))
+
+    def status(self) -> WorkerStatus:
+        """All workers of the last seconds taken together."""
+        recent = select(workers).where(workers.c.seen_at > time.time() - SILENT_SECONDS).order_by(workers.c.seen_at)
+        with self._database.reading() as connection:
+            rows = connection.execute(recent).all()
+        messages = [row.message for row in rows if row.message]
+        return WorkerStatus(bool(rows), sum(row.rate for row in rows), messages[-1] if messages else None)

@@ -1,0 +1,51 @@
+"""Settings, from the environment (``GLIMPSE_…``) or a ``.env`` file. Read by the entry points only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT = Path(__file__).resolve().parent.parent
+STARTER_MODEL = PROJECT / "models" / "starter"
+
+
+class Settings(BaseSettings):
+    """Each field is one setting: ``host`` is ``GLIMPSE_HOST``."""
+
+    model_config = SettingsConfigDict(env_prefix="GLIMPSE_", env_file=".env", extra="ignore", frozen=True)
+
+    data: Path = Field(PROJECT, description="Folder that holds `images/` and `index/`.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(3000, ge=0, le=65535, description="Port to listen on.")
+    model: str = Field(
+        "auto",
+        min_length=1,
+        description="Model by name or folder; `auto`: the best CLIP model in the local cache, else the bundled one.",
+    )
+    worker: bool = Field(True, description="Whether the server starts a worker of its own.")
+    decode_processes: PositiveInt = Field(2, description="Processes that decode pictures at once.")
+    decode_seconds: PositiveFloat = Field(30, description="Seconds after which decoding one picture is given up.")
+    max_file_mb: PositiveInt = Field(200, description="Largest file taken in, in megabytes.")
+    max_megapixels: PositiveInt = Field(80, description="Largest picture taken in, in megapixels.")
+    max_files: PositiveInt = Field(5000, description="Most files in one upload.")
+    page_size: PositiveInt = Field(60, le=500, description="Pictures on one page.")
+    index_ttl: PositiveFloat = Field(300, description="Seconds an unused vector index stays in memory.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
+
+    @property
+    def images(self) -> Path:
+        """Folder of originals and thumbnails."""
+        return self.data / "images"
+
+    @property
+    def index(self) -> Path:
+        """Folder of the catalog and everything derived from it."""
+        return self.data / "index"
+
+    @property
+    def catalog_url(self) -> str:
+        """SQLAlchemy URL of the catalog."""
+        return f"sqlite:///{self.index / 'catalog.sqlite3'}"

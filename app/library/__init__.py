@@ -1,0 +1,1 @@
+"""The product: take in (`intake`), index (`indexing`), find (`search`)."""

@@ -1,0 +1,1 @@
+"""Picture files: where they lie (`store`) and how they are read (`pictures`)."""

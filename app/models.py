@@ -1,0 +1,158 @@
+"""The nouns every room shares: frozen values without behaviour beyond what follows from their fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+THUMBNAIL_WIDTHS = (256, 640, 1280)
+"""Widths in pixels that derivatives are made in; the largest is also what the encoder sees."""
+
+
+class ImageState(StrEnum):
+    """Where a picture stands on its way: ``pending → prepared → indexed``, or ``failed`` with a reason."""
+
+    PENDING = "pending"
+    PREPARED = "prepared"
+    INDEXED = "indexed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One picture of the catalog. ``width`` and ``height`` are upright (EXIF orientation applied), in pixels."""
+
+    id: int
+    md5: str
+    filename: str
+    """As the person named it: shown, never used as a path."""
+    format: str
+    """Decided by content: a key of `app.media.pictures.FORMATS`, such as ``"jpeg"``."""
+    bytes: int
+    width: int
+    height: int
+    state: ImageState
+    reason: str | None
+    """Why it failed, in words for the person; ``None`` in every other state."""
+    added_at: datetime
+    """UTC."""
+    taken_at: datetime | None
+    """By the camera's own clock, without a zone."""
+    camera: str | None
+
+    @property
+    def has_thumbnails(self) -> bool:
+        return self.state in (ImageState.PREPARED, ImageState.INDEXED)
+
+
+class Outcome(StrEnum):
+    """What became of one file that was handed in."""
+
+    ADDED = "added"
+    DUPLICATE = "duplicate"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class UploadResult:
+    """The outcome of one file. ``image_id`` is set unless it was rejected, ``reason`` only if it was."""
+
+    filename: str
+    outcome: Outcome
+    image_id: int | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many pictures are in which state."""
+
+    pending: int = 0
+    prepared: int = 0
+    indexed: int = 0
+    failed: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.pending + self.prepared + self.indexed + self.failed
+
+    @property
+    def to_do(self) -> int:
+        """Pictures that the worker has still to prepare or embed."""
+        return self.pending + self.prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A picture that was found. ``score`` is the cosine between its vector and the query's, -1 to 1."""
+
+    image: Image
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """One page of a search, best first, ties by id. ``offset`` counts from 0."""
+
+    matches: tuple[Match, ...]
+    offset: int
+    limit: int
+    has_more: bool
+    model: str
+    """Name of the model whose vectors were searched."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingSpace:
+    """Vectors are comparable only within one space: same model, same weights, same preprocessing, same dimension."""
+
+    model: str
+    fingerprint: str
+    """Digest over weights and preprocessing."""
+    dimension: int
+
+
+class ModelState(StrEnum):
+    """What the encoder of a process is doing."""
+
+    LOADING = "loading"
+    READY = "ready"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """``message`` says in words for the person why the model is unavailable, else ``None``."""
+
+    name: str
+    """The model that serves, or the one that was asked for while none does."""
+    state: ModelState
+    space: EmbeddingSpace | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """``alive``: some worker reported within the last seconds. ``rate``: pictures per second lately, all workers."""
+
+    alive: bool
+    rate: float
+    message: str | None = None
+    """What a worker complains about (a model it cannot load), in words for the person."""
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryStatus:
+    """Everything the status line, the status page and ``GET /api/v1/status`` tell."""
+
+    counts: Counts
+    model: ModelStatus
+    worker: WorkerStatus
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimate until all is indexed; ``None`` while no rate is known or nothing is to be done."""
+        if not self.counts.to_do or self.worker.rate <= 0:
+            return None
+        return self.counts.to_do / self.worker.rate

@@ -1,0 +1,1 @@
+"""Vectors: making them (`encoder`) and searching them (`index`)."""
