@@ -1,15 +1,55 @@
-"""Pages: one context dataclass each, and the one function that turns a context into HTML."""
+"""Pages: one context dataclass each, and the one class that turns a context into HTML.
+
+A context names its template. Paths in contexts and templates start at the application's root (``/search?q=…``);
+`Renderer` puts the prefix of a reverse proxy in front of them.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from itertools import groupby
+from pathlib import Path
+from typing import ClassVar, TypeAlias
+from urllib.parse import urlencode
 
-from app.models import Image, LibraryStatus, Match, Results, UploadResult
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from app.media.pictures import derivative_sizes
+from app.models import Image, LibraryStatus, Match, ModelState, ModelStatus, Outcome, Results, UploadResult
+
+FRAGMENT_HEADER = "HX-Request"
+"""A request with this header wants ``_tiles.html`` instead of the page around it (the name htmx uses as well)."""
+
+FEW = 6
+"""Up to so many tiles stand larger: a short row of small pictures looks lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A picture in a list. ``path`` opens it and, where it has a query, remembers the list."""
+
+    image: Image
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Tiles that stand together, under their day (server's zone) or, with ``day=None``, under no heading."""
+
+    day: date | None
+    tiles: tuple[Tile, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class GalleryPage:
     """`gallery.html`: all pictures, newest first."""
+
+    template: ClassVar[str] = "gallery.html"
 
     status: LibraryStatus
     images: tuple[Image, ...]
@@ -17,6 +57,15 @@ class GalleryPage:
     """Back to the start of the gallery; ``None`` on its first page."""
     older_url: str | None
     """The next page (older pictures); ``None`` on the last."""
+
+    @property
+    def next_url(self) -> str | None:
+        return self.older_url
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        days = groupby(self.images, key=lambda image: local(image.added_at).date())
+        return tuple(Group(day, tiles_of(images)) for day, images in days)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +75,8 @@ class SearchPage:
     ``results`` is ``None`` while the model can't answer: ``status.model`` then says why.
     """
 
+    template: ClassVar[str] = "search.html"
+
     status: LibraryStatus
     query: str
     results: Results | None
@@ -33,10 +84,19 @@ class SearchPage:
     previous_url: str | None
     next_url: str | None
 
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        if self.results is None or not self.results.matches:
+            return ()
+        listed = {"like": str(self.like.id)} if self.like else {"q": self.query}
+        return (Group(None, ranked_tiles(self.results.matches, listed, self.results.offset)),)
+
 
 @dataclass(frozen=True, slots=True)
 class ImagePage:
     """`image.html`: one picture, its facts, pictures like it. The URLs keep the list the person came from."""
+
+    template: ClassVar[str] = "image.html"
 
     status: LibraryStatus
     image: Image
@@ -45,10 +105,16 @@ class ImagePage:
     previous_url: str | None
     next_url: str | None
 
+    @property
+    def similar_tiles(self) -> tuple[Tile, ...]:
+        return ranked_tiles(self.similar, {"like": str(self.image.id)})
+
 
 @dataclass(frozen=True, slots=True)
 class AddPage:
     """`add.html`: the plain upload form."""
+
+    template: ClassVar[str] = "add.html"
 
     status: LibraryStatus
     max_file_mb: int
@@ -58,13 +124,20 @@ class AddPage:
 class ReceiptPage:
     """`receipt.html`: the outcome of each file of one upload."""
 
+    template: ClassVar[str] = "receipt.html"
+
     status: LibraryStatus
     results: tuple[UploadResult, ...]
+
+    def count(self, outcome: str) -> int:
+        return sum(result.outcome == Outcome(outcome) for result in self.results)
 
 
 @dataclass(frozen=True, slots=True)
 class ProblemsPage:
     """`problems.html`: pictures that failed, with reason, Retry and Remove."""
+
+    template: ClassVar[str] = "problems.html"
 
     status: LibraryStatus
     images: tuple[Image, ...]
@@ -74,6 +147,8 @@ class ProblemsPage:
 @dataclass(frozen=True, slots=True)
 class StatusPage:
     """`status.html`: what serves, how much of what, where, which versions."""
+
+    template: ClassVar[str] = "status.html"
 
     status: LibraryStatus
     data_folder: str
@@ -85,7 +160,167 @@ class StatusPage:
 class ErrorPage:
     """`error.html`: what happened, what to do."""
 
+    template: ClassVar[str] = "error.html"
+
     status: LibraryStatus | None
     code: int
     title: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusFragment:
+    """`_status.html` alone: the status line, asked for again while there is something to do."""
+
+    status: LibraryStatus
+
+
+@dataclass(frozen=True, slots=True)
+class TilesFragment:
+    """`_tiles.html` alone, for pictures asked for by id."""
+
+    images: tuple[Image, ...]
+    next_url: None = None
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        return (Group(None, tiles_of(self.images)),) if self.images else ()
+
+
+Page: TypeAlias = GalleryPage | SearchPage | ImagePage | AddPage | ReceiptPage | ProblemsPage | StatusPage | ErrorPage
+Fragment: TypeAlias = GalleryPage | SearchPage | StatusFragment | TilesFragment
+
+
+class Renderer:
+    """Turns contexts into HTML. ``now`` is the clock that "Today" is read from."""
+
+    def __init__(self, templates: Path, static: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._static = static
+        self._now = now
+        self._hashes: dict[str, tuple[int, str]] = {}
+        self._environment = Environment(
+            loader=FileSystemLoader(templates),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters.update(
+            alt=alt, amount=amount, bytes=file_size, day=self._day, duration=duration, local=local, moment=moment
+        )
+        self._environment.globals.update(
+            few=FEW, from_starter=from_starter, picture_source=picture_source, ratio_class=ratio_class
+        )
+
+    def page(self, request: Request, context: Page, status_code: int = 200) -> HTMLResponse:
+        """The whole page that belongs to ``context``."""
+        return self._response(request, context.template, context, status_code)
+
+    def fragment(self, request: Request, name: str, context: Fragment) -> HTMLResponse:
+        """A part of a page (``_tiles.html``, ``_status.html``) for an update in place."""
+        return self._response(request, name, context, 200)
+
+    def asset(self, name: str) -> str:
+        """Path of a static file, with a digest of its content so that it may be cached for ever."""
+        file = self._static / name
+        changed = file.stat().st_mtime_ns
+        known = self._hashes.get(name)
+        if known is None or known[0] != changed:
+            known = changed, hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+            self._hashes[name] = known
+        return f"/static/{name}?v={known[1]}"
+
+    def _response(self, request: Request, name: str, context: Page | Fragment, status_code: int) -> HTMLResponse:
+        prefix = str(request.scope.get("root_path", "")).rstrip("/")
+        html = self._environment.get_template(name).render(
+            page=context,
+            link=lambda path: prefix + path,
+            asset=lambda name: prefix + self.asset(name),
+        )
+        return HTMLResponse(html, status_code, headers={"Vary": FRAGMENT_HEADER})
+
+    def _day(self, day: date) -> str:
+        """``Today``, ``Yesterday``, ``Thursday, 12 November`` or, in another year, ``3 March 2024``."""
+        today = local(self._now()).date()
+        if day == today:
+            return "Today"
+        if (today - day).days == 1:
+            return "Yesterday"
+        return f"{day:%A}, {day.day} {day:%B}" if day.year == today.year else f"{day.day} {day:%B %Y}"
+
+
+@dataclass(frozen=True, slots=True)
+class PictureSource:
+    """What an ``<img>`` needs to choose among the thumbnails of a picture; paths as in contexts."""
+
+    largest: str
+    middle: str
+    sizes: tuple[tuple[str, int], ...]
+    """(path, width in pixels), smallest first."""
+
+
+def picture_source(image: Image) -> PictureSource:
+    """Thumbnails of ``image``: which exist follows from its dimensions alone."""
+    derivatives = derivative_sizes(image.width, image.height)
+    sizes = tuple((f"/thumbs/{d.name}/{image.md5}.webp", d.width) for d in derivatives)
+    return PictureSource(largest=sizes[-1][0], middle=sizes[min(1, len(sizes) - 1)][0], sizes=sizes)
+
+
+def tiles_of(images: Iterable[Image]) -> tuple[Tile, ...]:
+    return tuple(Tile(image, f"/images/{image.id}") for image in images)
+
+
+def ranked_tiles(matches: tuple[Match, ...], listed: dict[str, str], offset: int = 0) -> tuple[Tile, ...]:
+    """Tiles that remember the list they stand in: ``rank`` counts from 0, over all pages."""
+    return tuple(
+        Tile(match.image, f"/images/{match.image.id}?{urlencode(listed | {'rank': str(rank)})}")
+        for rank, match in enumerate(matches, start=offset)
+    )
+
+
+def ratio_class(image: Image) -> str:
+    """Class of `css/ratios.css` for width : height in hundredths, bounded so that no tile fills a row or a screen."""
+    return f"r-{min(max(round(100 * image.width / image.height), 50), 300):03}" if image.height else "r-100"
+
+
+def from_starter(model: ModelStatus) -> bool:
+    """Whether the bundled model serves, which a person can better."""
+    return model.state is not ModelState.UNAVAILABLE and "starter" in Path(model.name).name.lower()
+
+
+def alt(image: Image) -> str:
+    """What a person who can't see the picture is told: its name, without the ending and the joints."""
+    stem = Path(image.filename).stem.replace("_", " ").replace("-", " ").strip()
+    return stem or "Picture without a name"
+
+
+def amount(number: int) -> str:
+    """``12,408``"""
+    return f"{number:,}"
+
+
+def file_size(size: float) -> str:
+    """``4.2 MB``"""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" or size >= 100 else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def duration(seconds: float) -> str:
+    """``8 seconds``, ``12 minutes``, ``3 hours``: as exact as an estimate deserves."""
+    for length, unit in ((3600, "hour"), (60, "minute")):
+        if seconds >= 1.5 * length:
+            return f"{round(seconds / length)} {unit}s"
+    return "a minute" if seconds >= 55 else f"{max(1, round(seconds))} second{'s' if seconds >= 1.5 else ''}"
+
+
+def local(moment: datetime) -> datetime:
+    """A UTC moment in the server's zone; one without a zone is taken as UTC."""
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone()
+
+
+def moment(when: datetime) -> str:
+    """``3 March 2024, 14:05``"""
+    return f"{when.day} {when:%B %Y, %H:%M}"
