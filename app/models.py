@@ -6,6 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+"""float32; shapes are given where it is used. Vectors have unit length."""
+
 THUMBNAIL_WIDTHS = (256, 640, 1280)
 """Widths in pixels that derivatives are made in; the largest is also what the encoder sees."""
 
@@ -111,6 +117,15 @@ class EmbeddingSpace:
     fingerprint: str
     """Digest over weights and preprocessing."""
     dimension: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One entry of a space's vector log: ``vector`` [dimension], or ``None`` for a picture that was removed."""
+
+    seq: int
+    image_id: int
+    vector: FloatArray | None
 
 
 class ModelState(StrEnum):

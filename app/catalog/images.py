@@ -248,7 +248,7 @@ class Images:
             connection.execute(mine.values(state=ImageState.FAILED, reason=reason, **_UNCLAIMED))
 
     def release(self, worker: str, died: bool = False) -> int:
-        """Give back what ``worker`` claimed and did not finish; only if it died, the attempt counts. Returns how many."""
+        """Give back what ``worker`` claimed and did not finish; a try only if it died. Returns how many."""
         attempts = images.c.attempts if died else images.c.attempts - 1
         with self._database.writing() as connection:
             mine = update(images).where(images.c.claimed_by == worker)

@@ -6,17 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
-from sqlalchemy import Connection, and_, case, delete, exists, insert, select, update
+from sqlalchemy import Connection, and_, case, delete, exists, func, insert, select, update
 
 from app.catalog.database import Database
 from app.catalog.tables import images, spaces, vectors
-from app.models import EmbeddingSpace, ImageState
+from app.models import EmbeddingSpace, FloatArray, ImageState, LogEntry
 
 LOG_BATCH = 10_000
 """Log entries read at once: 20 MB of 512-d vectors."""
-
-FloatVector = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +22,6 @@ class ServingSpace:
 
     id: int
     space: EmbeddingSpace
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """``vector``: float32 [dimension], or ``None`` if the picture was removed."""
-
-    seq: int
-    image_id: int
-    vector: FloatVector | None
 
 
 class Vectors:
@@ -62,7 +50,7 @@ class Vectors:
                 _set_states(connection, space_id)
             return space_id
 
-    def record(self, worker: str, space_id: int, ids: Sequence[int], embedded: FloatVector) -> int:
+    def record(self, worker: str, space_id: int, ids: Sequence[int], embedded: FloatArray) -> int:
         """Write a batch of vectors (float32 [n, dimension], unit rows) for pictures that ``worker`` has claimed.
 
         State and vector change in one transaction. Pictures removed meanwhile are skipped. Returns how many it wrote.
@@ -70,8 +58,10 @@ class Vectors:
         by_id = dict(zip(ids, embedded, strict=True))
         with self._database.writing() as connection:
             mine = and_(images.c.id.in_(list(by_id)), images.c.claimed_by == worker)
-            done = update(images).where(mine).values(
-                state=ImageState.INDEXED, attempts=0, claimed_by=None, claimed_until=None
+            done = (
+                update(images)
+                .where(mine)
+                .values(state=ImageState.INDEXED, attempts=0, claimed_by=None, claimed_until=None)
             )
             alive = sorted(connection.scalars(done.returning(images.c.id)))
             if not alive:
@@ -84,17 +74,29 @@ class Vectors:
             connection.execute(insert(vectors), entries)
             return len(alive)
 
-    def get(self, space_id: int, image_id: int) -> FloatVector | None:
+    def get(self, space_id: int, image_id: int) -> FloatArray | None:
         """One picture's vector, float32 [dimension]."""
         wanted = select(vectors.c.vector).where(vectors.c.space_id == space_id, vectors.c.image_id == image_id)
         with self._database.reading() as connection:
             return _vector(connection.scalar(wanted))
 
-    def log(self, space_id: int, after: int) -> Iterator[list[LogEntry]]:
+    def log(self, space_id: int) -> SpaceLog:
+        """The vector log of a space, for an index to follow."""
+        return SpaceLog(self._database, space_id)
+
+
+class SpaceLog:
+    """The vector log of one space (`app.vectors.index.Log`)."""
+
+    def __init__(self, database: Database, space_id: int) -> None:
+        self._database = database
+        self._space_id = space_id
+
+    def entries(self, after: int) -> Iterator[list[LogEntry]]:
         """Entries with ``seq > after`` in growing order, in batches; each batch is a read of its own."""
         while True:
             newer = select(vectors.c.seq, vectors.c.image_id, vectors.c.vector)
-            newer = newer.where(vectors.c.space_id == space_id, vectors.c.seq > after)
+            newer = newer.where(vectors.c.space_id == self._space_id, vectors.c.seq > after)
             with self._database.reading() as connection:
                 rows = connection.execute(newer.order_by(vectors.c.seq).limit(LOG_BATCH)).all()
             if rows:
@@ -102,6 +104,11 @@ class Vectors:
                 after = rows[-1].seq
             if len(rows) < LOG_BATCH:
                 return
+
+    def newest(self) -> int:
+        """The last ``seq`` of the log, of whatever space: a removal or a newer entry never lowers it."""
+        with self._database.reading() as connection:
+            return int(connection.scalar(select(func.max(vectors.c.seq))) or 0)
 
 
 def _space_id(connection: Connection, space: EmbeddingSpace) -> int:
@@ -128,5 +135,5 @@ def _set_states(connection: Connection, space_id: int) -> None:
     connection.execute(update(images).where(ready).values(state=state, attempts=0, claimed_by=None, claimed_until=None))
 
 
-def _vector(blob: bytes | None) -> FloatVector | None:
+def _vector(blob: bytes | None) -> FloatArray | None:
     return None if blob is None else np.frombuffer(blob, dtype="<f4")

@@ -49,10 +49,12 @@ class Incoming:
         self._digest.update(data)
         self.bytes += len(data)
 
-    def flush(self) -> None:
-        """Everything written so far is on disk when this returns."""
+    def finish(self, durable: bool = True) -> None:
+        """No more will be written. ``durable``: everything is on disk when this returns."""
         self._file.flush()
-        os.fsync(self._file.fileno())
+        if durable:
+            os.fsync(self._file.fileno())
+        self._file.close()
 
     def __enter__(self) -> Incoming:
         return self
@@ -80,7 +82,7 @@ class Store:
         return self.root / THUMBNAILS / str(width) / md5[:2] / f"{md5}.webp"
 
     def keep(self, incoming: Incoming, format: str) -> None:
-        """Give a flushed file its final name. On disk, name included, when this returns."""
+        """Give a finished file its final name. On disk, name included, when this returns."""
         path = self.original(incoming.md5, format)
         _make_folder(path.parent)
         os.replace(incoming.path, path)
@@ -92,7 +94,7 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         with self.incoming() as incoming:
             incoming.write(data)
-            incoming._file.flush()
+            incoming.finish(durable=False)
             os.replace(incoming.path, path)
 
     def remove(self, md5: str, format: str, widths: tuple[int, ...]) -> None:

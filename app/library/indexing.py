@@ -1,0 +1,110 @@
+"""Index: one unit of work at a time. Each function does one batch and says whether there may be more.
+
+*Prepare* decodes an original once, into derivatives and facts. *Embed* turns the largest derivative into a vector. The
+two are separate so that a gallery can be browsed long before a slow model is through, and so that a model switch never
+decodes originals again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image as Raster
+
+from app.catalog.images import Images, PreparedFacts
+from app.catalog.vectors import Vectors
+from app.errors import PictureError
+from app.media import pictures
+from app.media.decoding import Decoder
+from app.media.store import Store
+from app.models import FloatArray, Image, ImageState
+from app.vectors.encoder import Encoder
+
+log = logging.getLogger(__name__)
+
+PREPARE_BATCH = 16
+"""Pictures claimed at once for decoding; also how many a crash makes wait for their lease to end."""
+EMBED_BATCH = 16
+"""Pictures in one forward pass: more gains little on a CPU and delays the first results."""
+
+
+class Indexer:
+    """``worker`` is the name under which pictures are claimed."""
+
+    def __init__(self, worker: str, images: Images, vectors: Vectors, store: Store, decoder: Decoder) -> None:
+        self._worker = worker
+        self._images = images
+        self._vectors = vectors
+        self._store = store
+        self._decoder = decoder
+
+    def prepare_next_batch(self) -> bool:
+        """Prepare some pending pictures. ``False`` if there were none."""
+        batch = self._images.claim(ImageState.PENDING, self._worker, PREPARE_BATCH)
+        originals = [self._store.original(image.md5, image.format) for image in batch]
+        for image, prepared in zip(batch, self._decoder.prepare(originals), strict=True):
+            if isinstance(prepared, PictureError):
+                self._fail(image, prepared)
+            else:
+                self._keep(image, prepared)
+        return bool(batch)
+
+    def _keep(self, image: Image, prepared: pictures.Prepared) -> None:
+        for width, data in prepared.thumbnails.items():
+            self._store.save_thumbnail(image.md5, width, data)
+        facts = PreparedFacts(prepared.width, prepared.height, prepared.taken_at, prepared.camera)
+        self._images.record_prepared(self._worker, image.id, facts)
+
+    def embed_next_batch(self, encoder: Encoder) -> int:
+        """Embed some prepared pictures into the serving space. Returns how many were worked on; 0: there were none.
+
+        Does nothing while another space serves than the encoder's: vectors of two spaces are never mixed.
+        """
+        serving = self._vectors.serving()
+        if serving is None or serving.space != encoder.space:
+            return 0
+        batch = self._images.claim(ImageState.PREPARED, self._worker, EMBED_BATCH)
+        readable, rasters = self._open_thumbnails(batch)
+        embedded, kept = self._embed(encoder, readable, rasters)
+        if kept:
+            self._vectors.record(self._worker, serving.id, [image.id for image in kept], embedded)
+        return len(batch)
+
+    def _open_thumbnails(self, batch: Sequence[Image]) -> tuple[list[Image], list[Raster.Image]]:
+        readable, rasters = [], []
+        for image in batch:
+            largest = pictures.derivative_sizes(image.width, image.height)[-1].name
+            try:
+                rasters.append(pictures.open_thumbnail(self._store.thumbnail(image.md5, largest)))
+                readable.append(image)
+            except (FileNotFoundError, PictureError):
+                log.warning("thumbnail missing or damaged, made again id=%d", image.id)
+                self._images.start_over([image.id])
+        return readable, rasters
+
+    def _embed(
+        self, encoder: Encoder, images: Sequence[Image], rasters: Sequence[Raster.Image]
+    ) -> tuple[FloatArray, list[Image]]:
+        """Vectors and the pictures they belong to. What fails in a batch is tried alone; what fails alone is failed."""
+        empty = np.empty((0, encoder.space.dimension), np.float32)
+        if not images:
+            return empty, []
+        try:
+            embedded = encoder.encode_images(rasters)
+            if np.isfinite(embedded).all():
+                return embedded, list(images)
+            error: Exception = ValueError("the model gave no numbers")
+        except Exception as failure:
+            error = failure
+        if len(images) == 1:
+            log.error("embedding failed id=%d", images[0].id, exc_info=error)
+            self._fail(images[0], PictureError(f"The model could not read this picture ({type(error).__name__})."))
+            return empty, []
+        alone = [self._embed(encoder, [image], [raster]) for image, raster in zip(images, rasters, strict=True)]
+        return np.concatenate([vectors for vectors, _ in alone]), [image for _, kept in alone for image in kept]
+
+    def _fail(self, image: Image, error: PictureError) -> None:
+        log.warning("picture failed id=%d md5=%s reason=%s", image.id, image.md5, error)
+        self._images.record_failed(self._worker, image.id, str(error))

@@ -1,0 +1,136 @@
+"""Take in: verify → store → pending row. And the ways back: remove, retry, repair."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from app.catalog.images import Images, NewImage, Removal
+from app.errors import NotFound, PictureError
+from app.media import pictures
+from app.media.store import CHUNK, Incoming, Store
+from app.models import THUMBNAIL_WIDTHS, Image, Outcome, UploadResult
+
+log = logging.getLogger(__name__)
+
+LONGEST_NAME = 255
+"""Characters of a file name that are kept."""
+
+
+class Intake:
+    """``wake`` is called when there is new work for the worker."""
+
+    def __init__(self, images: Images, store: Store, max_pixels: int, wake: Callable[[], None]) -> None:
+        self._images = images
+        self._store = store
+        self._max_pixels = max_pixels
+        self._wake = wake
+
+    def incoming(self) -> Incoming:
+        """Room for a file whose bytes are about to come in; hand it to `add` when it is whole."""
+        return self._store.incoming()
+
+    def add(self, incoming: Incoming, filename: str) -> UploadResult:
+        """Take in one file. When this says "added", the picture survives a power cut."""
+        name = clean_name(filename)
+        try:
+            incoming.finish()
+            identity = pictures.identify(incoming.path, self._max_pixels)
+        except PictureError as error:
+            log.info("upload rejected filename=%r reason=%s", name, error)
+            return UploadResult(name, Outcome.REJECTED, reason=str(error))
+        new = NewImage(incoming.md5, name, identity.format, incoming.bytes, identity.width, identity.height)
+        image_id, added = self._images.add(new, lambda: self._store.keep(incoming, identity.format))
+        if not added:
+            return UploadResult(name, Outcome.DUPLICATE, image_id)
+        log.info("picture added id=%d md5=%s bytes=%d", image_id, new.md5, new.bytes)
+        self._wake()
+        return UploadResult(name, Outcome.ADDED, image_id)
+
+    def add_bytes(self, data: bytes, filename: str) -> UploadResult:
+        """Take in a picture that is in memory already."""
+        with self.incoming() as incoming:
+            incoming.write(data)
+            return self.add(incoming, filename)
+
+    def remove(self, image_id: int) -> Image:
+        """Delete a picture for good: from every page and search at once, then its files. Raises `NotFound`."""
+        image = self._images.get(image_id)
+        removal = self._images.remove(image_id)
+        if image is None or removal is None:
+            raise NotFound("This picture is not here (any more).")
+        self._finish(removal)
+        log.info("picture removed id=%d md5=%s", image_id, removal.md5)
+        return image
+
+    def retry(self, image_id: int) -> None:
+        """Try a failed picture again. Raises `NotFound`."""
+        if not self._images.start_over([image_id]):
+            raise NotFound("This picture is not here (any more).")
+        self._wake()
+
+    def retry_failed(self) -> int:
+        """Try everything that failed again. Returns how many pictures that is."""
+        retried = self._images.start_over_failed()
+        self._wake()
+        return retried
+
+    def restore_thumbnails(self, md5: str) -> None:
+        """The derivatives of this picture are missing: have them made again, if it is one of ours."""
+        image = self._images.by_md5(md5)
+        if image is not None and image.has_thumbnails:
+            log.warning("thumbnails missing, made again id=%d", image.id)
+            self._images.start_over([image.id])
+            self._wake()
+
+    def recover(self) -> list[UploadResult]:
+        """At start: finish what a crash interrupted, and take in what somebody put into the folder by hand."""
+        self._store.sweep()
+        for removal in self._images.unfinished_removals():
+            self._finish(removal)
+        return self._adopt_unrecorded() + self._adopt_strangers()
+
+    def _finish(self, removal: Removal) -> None:
+        def unlink() -> None:
+            self._store.remove(removal.md5, removal.format, THUMBNAIL_WIDTHS)
+
+        self._images.finish_removal(removal, unlink)
+
+    def _adopt_unrecorded(self) -> list[UploadResult]:
+        """Originals in their place without a row: a crash between the two, or a catalog that was lost."""
+        found = dict(self._store.found_originals())
+        unknown = found.keys() - self._images.known_md5s(list(found))
+        return [self._adopt(found[md5]) for md5 in sorted(unknown)]
+
+    def _adopt_strangers(self) -> list[UploadResult]:
+        return [self._adopt(path) for path in self._store.found_strangers()]
+
+    def _adopt(self, path: Path) -> UploadResult:
+        """Take a file of the folder in by its own name, and move it to its place. What is no picture stays put."""
+        try:
+            with self.incoming() as incoming, path.open("rb") as file:
+                while chunk := file.read(CHUNK):
+                    incoming.write(chunk)
+                result = self.add(incoming, path.name)
+            if result.outcome is not Outcome.REJECTED and not self._is_original(path, incoming.md5):
+                path.unlink()
+            return result
+        except OSError as error:
+            log.warning("file in the picture folder can't be read path=%s reason=%s", path, error)
+            return UploadResult(path.name, Outcome.REJECTED, reason=f"The file can't be read: {error.strerror}.")
+
+    def _is_original(self, path: Path, md5: str) -> bool:
+        image = self._images.by_md5(md5)
+        return image is not None and self._store.original(md5, image.format) == path
+
+
+def clean_name(filename: str) -> str:
+    """A file name for showing: its last part, printable, of bounded length. Never used as a path."""
+    name = filename.replace("\\", "/").rsplit("/", 1)[-1]
+    name = "".join(character for character in name if character.isprintable()).strip()
+    if len(name) > LONGEST_NAME:
+        stem, dot, ending = name.rpartition(".")
+        ending = dot + ending if stem and len(ending) <= 10 else ""
+        name = name[: LONGEST_NAME - len(ending)] + ending
+    return name or "unnamed"

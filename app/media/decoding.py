@@ -1,0 +1,78 @@
+"""Decoding in processes that may die: hostile bytes cost one picture, never the program.
+
+Each picture has a time limit, after which its process is killed, and the processes have a memory limit. Only
+`app.media` is imported there: no model, no catalog.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
+from PIL import Image
+
+from app.errors import PictureError
+from app.media import pictures
+
+MEMORY_LIMIT = 4 << 30
+"""Bytes of address space for one decoding process: an 80-megapixel picture takes well under 1 GB."""
+TASKS_PER_PROCESS = 1000
+"""A process is replaced after this many pictures, so that what a decoder leaks does not add up."""
+
+T = TypeVar("T")
+
+
+class Decoder:
+    """A pool of ``processes``; each picture may take ``seconds`` and have ``max_pixels``. Starts with its first use."""
+
+    def __init__(self, processes: int, seconds: float, max_pixels: int) -> None:
+        self._seconds = seconds
+        self._max_pixels = max_pixels
+        self._pool = ProcessPool(
+            max_workers=processes,
+            max_tasks=TASKS_PER_PROCESS,
+            initializer=_limit_memory,
+            # Not fork: a forked copy of a process with torch's threads may hang.
+            context=multiprocessing.get_context("spawn"),
+        )
+
+    def prepare(self, paths: Sequence[Path]) -> Iterator[pictures.Prepared | PictureError]:
+        """For each original, in order: derivatives and facts, or why it can't be read."""
+        waiting = [
+            self._pool.schedule(pictures.prepare, args=[path, self._max_pixels], timeout=self._seconds)
+            for path in paths
+        ]
+        for future in waiting:
+            try:
+                yield self._result(future)
+            except PictureError as error:
+                yield error
+
+    def load(self, data: bytes) -> Image.Image:
+        """Decode a picture that is not kept. Raises `PictureError`."""
+        return self._result(self._pool.schedule(pictures.load, args=[data, self._max_pixels], timeout=self._seconds))
+
+    def _result(self, future: ProcessFuture[T]) -> T:
+        try:
+            return future.result()
+        except FutureTimeout as error:
+            raise PictureError(f"Reading the picture takes longer than {self._seconds:g} seconds.") from error
+        except ProcessExpired as error:
+            raise PictureError("The picture stops the program that reads it, so it is left alone.") from error
+
+    def close(self) -> None:
+        """End the processes, also in the middle of a picture."""
+        self._pool.stop()  # type: ignore[no-untyped-call]
+        self._pool.join()
+
+
+def _limit_memory() -> None:
+    with suppress(ImportError, ValueError, OSError):  # not on Windows
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))

@@ -1,0 +1,239 @@
+"""Models that turn pictures and texts into vectors of one space. The only room that knows torch.
+
+torch and sentence-transformers take seconds to import, so that happens in `load_encoder`, not at import.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from PIL import Image
+
+from app.errors import ModelNotReady, ModelUnavailable
+from app.models import EmbeddingSpace, FloatArray, ModelState, ModelStatus
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+log = logging.getLogger(__name__)
+
+AUTO = "auto"
+PREFERRED = (
+    "laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
+    "sentence-transformers/clip-ViT-B-32",
+    "openai/clip-vit-base-patch32",
+    "sentence-transformers/clip-ViT-B-16",
+    "sentence-transformers/clip-ViT-L-14",
+)
+"""What `auto` takes if it lies in the local cache. LAION-2B ViT-B/32 first: the cost of OpenAI's ViT-B/32, and COCO
+text → image R@1 of 39 instead of 30 (arXiv 2212.07143, table 2). Larger ones only if nothing else is there."""
+LONGEST_TEXT = 1000
+"""Characters of a text that are looked at; models read 64 to 128 tokens of it."""
+
+
+class Encoder(Protocol):
+    """Turns pictures and texts into unit vectors of one space. Safe to call from several threads."""
+
+    @property
+    def space(self) -> EmbeddingSpace: ...
+
+    def encode_images(self, images: Sequence[Image.Image]) -> FloatArray:
+        """RGB pictures of any size → float32 [n, dimension], L2-normalised rows."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> FloatArray:
+        """Texts → float32 [n, dimension], L2-normalised rows."""
+        ...
+
+
+class SentenceTransformerEncoder:
+    """An `Encoder` over any model that `SentenceTransformer` loads for both text and images."""
+
+    def __init__(self, model: SentenceTransformer, name: str, fingerprint: str) -> None:
+        self._model = model
+        self._lock = threading.Lock()  # a fast tokenizer must not be used twice at once ("Already borrowed")
+        dimension = self.encode_texts(["a photo"]).shape[1]
+        self.space = EmbeddingSpace(name, fingerprint, dimension)
+
+    def encode_images(self, images: Sequence[Image.Image]) -> FloatArray:
+        return self._encode(list(images))
+
+    def encode_texts(self, texts: Sequence[str]) -> FloatArray:
+        # The explicit form: a bare string that looks like a URL or a path would be fetched or opened as a picture.
+        return self._encode([{"text": text[:LONGEST_TEXT]} for text in texts])
+
+    def _encode(self, inputs: list[Image.Image] | list[dict[str, str]]) -> FloatArray:
+        with self._lock:
+            encoded = self._model.encode(
+                inputs,
+                batch_size=max(1, len(inputs)),
+                normalize_embeddings=True,
+                convert_to_numpy=True,
+                show_progress_bar=False,
+            )
+        return np.ascontiguousarray(encoded, dtype=np.float32)
+
+
+def load_encoder(name: str, starter: Path) -> SentenceTransformerEncoder:
+    """Load the model ``name``: a folder, a name on the hub, or `AUTO`; ``starter`` is the bundled model's folder.
+
+    `AUTO` and folders never reach for the network. Raises `ModelUnavailable`.
+    """
+    _quiet_libraries()
+    if name == AUTO:
+        return _load_auto(starter)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return _load_folder(folder, str(folder.name))
+    if folder.is_absolute() or name.startswith((".", "~")):
+        raise ModelUnavailable(f"There is no model folder {name}. Check GLIMPSE_MODEL.")
+    return _load_named(name)
+
+
+def _load_auto(starter: Path) -> SentenceTransformerEncoder:
+    for name in PREFERRED:
+        folder = _cached(name)
+        if folder is None:
+            continue
+        try:
+            return _load_folder(folder, name)
+        except ModelUnavailable as error:  # an interrupted download, say
+            log.warning("model skipped name=%s reason=%s", name, error)
+    return _load_folder(starter, starter.name)
+
+
+def _load_named(name: str) -> SentenceTransformerEncoder:
+    repository = name if "/" in name else f"sentence-transformers/{name}"
+    folder = _cached(repository)
+    if folder is not None:
+        try:
+            return _load_folder(folder, name)
+        except ModelUnavailable:
+            log.info("model incomplete in the local cache, fetching it name=%s", name)
+    log.info("model fetched from the hub name=%s", name)
+    try:
+        _construct(repository, local_only=False)
+    except Exception as error:
+        raise ModelUnavailable(
+            f"The model {name} is not in the local cache and could not be fetched ({_first_line(error)}). "
+            "Check the name and the connection, or unset GLIMPSE_MODEL to use the bundled model."
+        ) from error
+    folder = _cached(repository)
+    if folder is None:
+        raise ModelUnavailable(f"The model {name} was fetched but is not in the local cache. Is the disk full?")
+    return _load_folder(folder, name)
+
+
+def _load_folder(folder: Path, name: str) -> SentenceTransformerEncoder:
+    try:
+        model = _construct(str(folder), local_only=True)
+    except Exception as error:
+        raise ModelUnavailable(f"The model in {folder} can't be loaded: {_first_line(error)}") from error
+    if not (model.supports("image") and model.supports("text")):
+        raise ModelUnavailable(f"The model {name} does not read both pictures and text. Choose a CLIP-like model.")
+    return SentenceTransformerEncoder(model, name, fingerprint(folder))
+
+
+def _construct(name: str, local_only: bool) -> SentenceTransformer:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    cuda = torch.cuda.is_available()
+    # Half precision is what GPUs are fast in, and many times slower than float32 on most CPUs.
+    dtype = torch.float16 if cuda else torch.float32
+    model = SentenceTransformer(
+        name, device="cuda" if cuda else "cpu", local_files_only=local_only, model_kwargs={"dtype": dtype}
+    )
+    model.eval()
+    return model
+
+
+def _cached(repository: str) -> Path | None:
+    """The folder of a model in the local cache of the hub's client, if it is there. Asks no network."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repository, local_files_only=True))
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError):
+        return None
+
+
+def fingerprint(folder: Path) -> str:
+    """Digest over every file that decides about vectors: weights, configuration, tokenizer, preprocessing."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if not path.is_file() or path.suffix.lower() == ".md" or any(part.startswith(".") for part in name.split("/")):
+            continue
+        with path.open("rb") as file:
+            digest.update(f"{name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _quiet_libraries() -> None:
+    """No telemetry, no progress bars, no advice in our log."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for name in ("transformers", "sentence_transformers", "huggingface_hub", "httpx", "httpx2"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+class BackgroundEncoder:
+    """Loads an encoder in a thread of its own, so that everything else is there long before the model is."""
+
+    def __init__(self, name: str, load: Callable[[], Encoder]) -> None:
+        self._load = load
+        self._encoder: Encoder | None = None
+        self._status = ModelStatus(name, ModelState.LOADING)
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="load-model", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            encoder = self._load()
+            self._encoder = encoder
+            self._status = ModelStatus(encoder.space.model, ModelState.READY, encoder.space)
+            log.info("model ready name=%s dimension=%d", encoder.space.model, encoder.space.dimension)
+        except ModelUnavailable as error:
+            self._fail(str(error))
+        except Exception as error:
+            log.exception("model failed")
+            self._fail(f"The model {self._status.name} can't be loaded: {_first_line(error)}")
+        finally:
+            self._done.set()
+
+    def _fail(self, message: str) -> None:
+        log.error("model unavailable name=%s reason=%s", self._status.name, message)
+        self._status = ModelStatus(self._status.name, ModelState.UNAVAILABLE, message=message)
+
+    @property
+    def status(self) -> ModelStatus:
+        return self._status
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until loading has ended, well or not. ``False`` if it has not by then."""
+        return self._done.wait(seconds)
+
+    def get(self) -> Encoder:
+        """The encoder. Raises `ModelNotReady` while it loads, `ModelUnavailable` when it can't be had."""
+        if self._encoder is not None:
+            return self._encoder
+        if self._status.state is ModelState.UNAVAILABLE:
+            raise ModelUnavailable(self._status.message or "")
+        raise ModelNotReady("The model is warming up. Browsing works; searching will in a moment.")

@@ -1,0 +1,222 @@
+"""Vector indexes that follow a log, and their snapshots. The only room that knows faiss.
+
+The catalog's vector log is the truth; an index in memory is a reading of it up to some ``seq``. A snapshot on disk
+holds an index together with that ``seq`` in *one* file, so the two can't come apart, and only makes the next start
+fast: whatever is wrong with it, it is ignored and the log is read from its beginning.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from cachetools import TTLCache
+
+from app.models import EmbeddingSpace, FloatArray, LogEntry
+
+if TYPE_CHECKING:
+    import faiss
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+"""Of snapshot files; another number is not read."""
+TIE_MARGIN = 16
+"""Neighbours looked at beyond those asked for, to see whether a tie crosses the end of the page."""
+SNAPSHOT_SECONDS = 60.0
+"""A growing index is written down at most this often."""
+
+
+class Log(Protocol):
+    """The vector log of one space."""
+
+    def entries(self, after: int) -> Iterator[list[LogEntry]]:
+        """Entries with ``seq > after`` in growing order, in batches."""
+        ...
+
+    def newest(self) -> int:
+        """The last ``seq`` that was ever given."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotKey:
+    """What a snapshot must agree with to be used: which catalog, which space."""
+
+    catalog: str
+    space: EmbeddingSpace
+
+
+class VectorIndex:
+    """Exact inner-product search over float16 vectors of one space. Safe to call from several threads.
+
+    Exact, because a filter or a page further on must not change what is found; float16, because that halves memory
+    and is four times as fast as float32 at the same ranking.
+    """
+
+    def __init__(self, dimension: int, index: faiss.IndexIDMap | None = None, seq: int = 0) -> None:
+        self._index = index if index is not None else _empty(dimension)
+        self._lock = threading.Lock()  # faiss allows searches at the same time, but no change during one
+        self.dimension = dimension
+        self.seq = seq
+        self.saved_seq = seq
+        self.saved_at = time.monotonic()
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    def follow(self, log: Log) -> None:
+        """Take in everything the log has beyond `seq`."""
+        with self._lock:
+            for entries in log.entries(self.seq):
+                self._apply(entries)
+
+    def _apply(self, entries: list[LogEntry]) -> None:
+        latest = {entry.image_id: entry for entry in entries}
+        self._remove(np.fromiter(latest, np.int64, len(latest)))
+        added = [entry for entry in latest.values() if entry.vector is not None]
+        if added:
+            vectors = np.stack([entry.vector for entry in added if entry.vector is not None])
+            self._index.add_with_ids(vectors, np.array([entry.image_id for entry in added], np.int64))
+        self.seq = entries[-1].seq
+
+    def _remove(self, ids: npt.NDArray[np.int64]) -> None:
+        import faiss
+
+        known = ids[np.isin(ids, faiss.vector_to_array(self._index.id_map))]
+        if known.size:  # costs a pass over the whole index, so only where there is something to remove
+            self._index.remove_ids(faiss.IDSelectorBatch(known))
+
+    def search(self, vector: FloatArray, k: int) -> tuple[npt.NDArray[np.int64], FloatArray]:
+        """The ``k`` nearest to ``vector`` [dimension]: ids and scores (cosine), best first, ties by id.
+
+        The first k of a larger search are exactly the answer to a smaller one.
+        """
+        query = np.ascontiguousarray(vector[None, :], dtype=np.float32)
+        with self._lock:
+            total = len(self)
+            k = min(k, total)
+            if k <= 0:
+                return np.empty(0, np.int64), np.empty(0, np.float32)
+            wanted = min(total, k + TIE_MARGIN)
+            while True:
+                scores, ids = self._index.search(query, wanted)
+                if wanted == total or scores[0, wanted - 1] < scores[0, k - 1]:
+                    break
+                wanted = min(total, wanted * 2)  # pictures with the same vector reach past the end: see them all
+        order = np.lexsort((ids[0], -scores[0]))[:k]
+        return ids[0][order], scores[0][order]
+
+    def save(self, path: Path, key: SnapshotKey) -> None:
+        """Write a snapshot: whole or not at all. Searches wait only while memory is copied."""
+        import faiss
+
+        with self._lock:
+            seq, data = self.seq, faiss.serialize_index(self._index).tobytes()
+        header = {"format": FORMAT, "seq": seq, "bytes": len(data), "crc32": zlib.crc32(data), "key": asdict(key)}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                file.write(json.dumps(header).encode() + b"\n")
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        self.saved_seq, self.saved_at = seq, time.monotonic()
+        log.debug("snapshot written path=%s seq=%d", path.name, seq)
+
+
+def load_snapshot(path: Path, key: SnapshotKey) -> VectorIndex | None:
+    """Read a snapshot; ``None``, with the reason in the log, if it is missing, damaged, or of something else."""
+    import faiss
+
+    try:
+        with path.open("rb") as file:
+            header: dict[str, Any] = json.loads(file.readline())
+            data = file.read()
+        if header["format"] != FORMAT or header["key"] != asdict(key):
+            raise ValueError("it is of another catalog, model or version")
+        if len(data) != header["bytes"] or zlib.crc32(data) != header["crc32"]:
+            raise ValueError("it is damaged")
+        index = faiss.downcast_index(faiss.deserialize_index(np.frombuffer(data, np.uint8)))
+        if not isinstance(index, faiss.IndexIDMap) or index.d != key.space.dimension:
+            raise ValueError("it holds another kind of index")
+        return VectorIndex(key.space.dimension, index, int(header["seq"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        log.warning("snapshot ignored, the index is rebuilt from the catalog path=%s reason=%s", path.name, error)
+        return None
+
+
+class IndexCache:
+    """Indexes in memory, by space. One that nobody used for ``ttl`` seconds is written down and let go."""
+
+    def __init__(self, folder: Path, ttl: float, catalog: str) -> None:
+        self._folder = folder
+        self._catalog = catalog
+        self._lock = threading.Lock()
+        self._indexes: TTLCache[int, VectorIndex] = TTLCache(maxsize=4, ttl=ttl)
+        self._keys: dict[int, SnapshotKey] = {}
+
+    def get(self, space_id: int, space: EmbeddingSpace, log: Log) -> VectorIndex:
+        """The index of a space, up to date with its log."""
+        with self._lock:
+            index = self._indexes.get(space_id)
+            if index is None:
+                key = self._keys[space_id] = SnapshotKey(self._catalog, space)
+                index = load_snapshot(self._path(space_id), key)
+                # One that is ahead of the log belongs to a catalog that was since set back to an older copy.
+                if index is None or index.seq > log.newest():
+                    index = VectorIndex(space.dimension)
+            self._indexes[space_id] = index  # set anew, so that its time starts from its last use
+        index.follow(log)
+        return index
+
+    def tend(self) -> None:
+        """Called now and then: write down what has grown, let go of what has not been used."""
+        with self._lock:
+            in_use = dict(self._indexes)
+            expired = {space_id: index for space_id, index in self._indexes.expire() if index.seq > index.saved_seq}
+        for space_id, index in in_use.items():
+            if index.seq > index.saved_seq and time.monotonic() - index.saved_at > SNAPSHOT_SECONDS:
+                self._save(space_id, index)
+        for space_id, index in expired.items():
+            self._save(space_id, index)
+
+    def close(self) -> None:
+        """Write down what has changed, so that the next start is fast."""
+        with self._lock:
+            indexes = dict(self._indexes)
+        for space_id, index in indexes.items():
+            if index.seq > index.saved_seq:
+                self._save(space_id, index)
+
+    def _save(self, space_id: int, index: VectorIndex) -> None:
+        try:
+            index.save(self._path(space_id), self._keys[space_id])
+        except OSError as error:  # a full disk costs the next start some time, nothing else
+            log.warning("snapshot not written space=%d reason=%s", space_id, error)
+
+    def _path(self, space_id: int) -> Path:
+        return self._folder / f"space-{space_id}.snapshot"
+
+
+def _empty(dimension: int) -> faiss.IndexIDMap:
+    import faiss
+
+    exact = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    return faiss.IndexIDMap(exact)
