@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from itertools import groupby
 from pathlib import Path
@@ -19,11 +19,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from app.media.pictures import derivative_sizes
+from app.media.pictures import FORMATS, derivative_sizes
 from app.models import Image, LibraryStatus, Match, ModelState, ModelStatus, Outcome, Results, UploadResult
 
 FRAGMENT_HEADER = "HX-Request"
 """A request with this header wants ``_tiles.html`` instead of the page around it (the name htmx uses as well)."""
+
+STAGE_BYTES = 12_000_000
+"""Originals up to this size are shown on large screens; above it the largest thumbnail has to do."""
 
 FEW = 6
 """Up to so many tiles stand larger: a short row of small pictures looks lost."""
@@ -209,7 +212,11 @@ class Renderer:
             alt=alt, amount=amount, bytes=file_size, day=self._day, duration=duration, local=local, moment=moment
         )
         self._environment.globals.update(
-            few=FEW, from_starter=from_starter, picture_source=picture_source, ratio_class=ratio_class
+            few=FEW,
+            from_starter=from_starter,
+            picture_source=picture_source,
+            ratio_class=ratio_class,
+            stage_source=stage_source,
         )
 
     def page(self, request: Request, context: Page, status_code: int = 200) -> HTMLResponse:
@@ -264,6 +271,15 @@ def picture_source(image: Image) -> PictureSource:
     derivatives = derivative_sizes(image.width, image.height)
     sizes = tuple((f"/thumbs/{d.name}/{image.md5}.webp", d.width) for d in derivatives)
     return PictureSource(largest=sizes[-1][0], middle=sizes[min(1, len(sizes) - 1)][0], sizes=sizes)
+
+
+def stage_source(image: Image) -> PictureSource:
+    """The thumbnails and, where a browser can show it and it is not too heavy, the original for large screens."""
+    source = picture_source(image)
+    format = FORMATS.get(image.format)
+    if format is None or not format.shown or image.bytes > STAGE_BYTES or image.width <= source.sizes[-1][1]:
+        return source
+    return replace(source, sizes=(*source.sizes, (f"/images/{image.id}/original", image.width)))
 
 
 def tiles_of(images: Iterable[Image]) -> tuple[Tile, ...]:

@@ -1,0 +1,24 @@
+// Files of a drop, those in dropped folders included; hidden ones left out.
+
+export function carriesFiles(event) {
+  return event.dataTransfer?.types.includes("Files")
+}
+
+export async function droppedFiles(transfer) {
+  const entries = [...transfer.items].map(item => item.webkitGetAsEntry?.()).filter(Boolean)
+  if (!entries.length) return [...transfer.files]
+  return (await Promise.all(entries.map(filesOf))).flat()
+}
+
+async function filesOf(entry) {
+  if (entry.name.startsWith(".")) return []
+  if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))]
+  const reader = entry.createReader()
+  const inside = []
+  for (;;) {
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject))
+    if (!some.length) break // a folder is read about a hundred names at a time
+    inside.push(...some)
+  }
+  return (await Promise.all(inside.map(filesOf))).flat()
+}

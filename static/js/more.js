@@ -1,0 +1,37 @@
+// Follows the link to the next page before the reader reaches it. The link stays: it is what works without this.
+import { fetchPage, ignore } from "./page.js"
+
+const near = new IntersectionObserver(entries => entries.forEach(entry => entry.isIntersecting && load(entry.target)), {
+  rootMargin: "1400px 0px",
+})
+const loading = new WeakSet()
+
+async function load(pager) {
+  if (loading.has(pager)) return
+  loading.add(pager)
+  try {
+    const page = await fetchPage(pager.querySelector("a").href, { fragment: true })
+    if (pager.isConnected) append(pager, page)
+  } catch (error) {
+    ignore(error)
+    near.unobserve(pager)
+  }
+}
+
+function append(pager, page) {
+  for (const group of page.querySelectorAll(".group")) {
+    const last = pager.parentElement.querySelector(".group:nth-last-of-type(1)")
+    if (last?.dataset.day === group.dataset.day) last.querySelector(".tiles").append(...group.querySelectorAll(".tile"))
+    else pager.before(group)
+  }
+  const next = page.querySelector("[data-more]")
+  if (next) pager.replaceWith(next)
+  else pager.remove()
+}
+
+// Pages arrive from several scripts, so pagers are looked for wherever the content changes.
+function observe() {
+  document.querySelectorAll("main [data-more]").forEach(pager => near.observe(pager))
+}
+new MutationObserver(observe).observe(document.querySelector("main"), { childList: true, subtree: true })
+observe()

@@ -1,0 +1,22 @@
+// Pages are the interface: scripts fetch the same HTML a person would, and take the part they need.
+
+export async function fetchPage(url, { signal, fragment = false } = {}) {
+  const headers = fragment ? { "HX-Request": "true" } : {}
+  const response = await fetch(url, { headers, signal })
+  if (!response.ok) throw new Error(`${url} answered ${response.status}`)
+  return new DOMParser().parseFromString(await response.text(), "text/html")
+}
+
+// Said once by a screen reader; nothing to see.
+export function announce(text) {
+  const words = text?.trim().replace(/\s+/g, " ")
+  if (words) document.querySelector("[data-announce]").textContent = words
+}
+
+export function isPlainClick(event) {
+  return event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey
+}
+
+export function ignore(error) {
+  if (error.name !== "AbortError") console.warn(error.message)
+}

@@ -1,0 +1,59 @@
+// Results while typing, on the search page: the address follows by replacing, Enter makes an entry of its own.
+import { announce, fetchPage, ignore } from "./page.js"
+
+const form = document.querySelector("[data-search]")
+const input = form.querySelector("[data-search-input]")
+const main = document.querySelector("main")
+const address = () => location.pathname + location.search
+const live = location.pathname === new URL(form.action).pathname
+let committed = address()
+let shown = committed
+let timer, running
+
+function wanted() {
+  return `${new URL(form.action).pathname}?${new URLSearchParams({ q: input.value.trim() })}`
+}
+
+async function show(url) {
+  clearTimeout(timer)
+  running?.abort()
+  running = new AbortController()
+  const { signal } = running
+  main.setAttribute("aria-busy", "true")
+  const page = await fetchPage(url, { signal })
+  shown = url
+  main.replaceChildren(...page.querySelector("main").childNodes)
+  main.removeAttribute("aria-busy")
+  document.title = page.title
+  announce(main.querySelector("[data-say]")?.textContent ?? main.querySelector(".empty-title")?.textContent)
+  if (main.querySelector("[data-waiting]")) timer = setTimeout(() => show(url).catch(ignore), 3000)
+}
+
+async function type() {
+  if (!input.value.trim() || wanted() === shown) return
+  const url = wanted()
+  await show(url)
+  history.replaceState(null, "", url)
+}
+
+if (live) {
+  input.addEventListener("input", () => {
+    clearTimeout(timer)
+    timer = setTimeout(() => type().catch(ignore), 250)
+  })
+  form.addEventListener("submit", async event => {
+    event.preventDefault()
+    const url = wanted()
+    if (url === committed) return
+    if (url !== shown) await show(url).catch(() => form.submit())
+    history.replaceState(null, "", committed)
+    history.pushState(null, "", url)
+    committed = url
+  })
+  addEventListener("popstate", () => {
+    if (location.pathname !== new URL(form.action).pathname || address() === shown) return
+    committed = address()
+    input.value = new URLSearchParams(location.search).get("q") ?? ""
+    show(committed).catch(() => location.reload())
+  })
+}
