@@ -1,12 +1,10 @@
 // The main part of a picture's page in a dialog over the list it was opened from. The address is the picture's.
-import { announce, fetchPage, isPlainClick } from "./page.js"
+import { lookAhead, picturePage } from "./neighbours.js"
+import { announce, isPlainClick } from "./page.js"
 
 const dialog = document.querySelector("[data-lightbox]")
-const base = document.querySelector("main [data-picture]") ? null : document.title
-let ahead = new Map()
+const title = document.title
 let latest
-
-const picturePage = url => ahead.get(url) ?? fetchPage(url)
 
 async function show(url) {
   latest = url
@@ -14,37 +12,33 @@ async function show(url) {
   const picture = page?.querySelector("[data-picture]")
   if (!picture) return location.assign(url)
   if (latest !== url) return
-  const held = document.activeElement?.rel
+  const held = dialog.contains(document.activeElement) && document.activeElement.rel
   dialog.replaceChildren(document.importNode(picture, true))
-  dialog.setAttribute("aria-label", page.title)
-  document.title = page.title
-  if (!dialog.open) dialog.showModal()
-  else announce(picture.querySelector("h1").textContent)
-  dialog.scrollTop = 0;
-  (held && dialog.querySelector(`a[rel=${held}]`) || dialog.querySelector("[data-close]")).focus()
-  lookAhead()
-}
-
-// The neighbours are fetched before they are asked for, so that arrows answer at once.
-function lookAhead() {
-  const links = [...dialog.querySelectorAll(".stage a[rel]")].map(link => link.href)
-  ahead = new Map(links.map(url => [url, ahead.get(url) ?? fetchPage(url)]))
-  for (const promise of ahead.values()) {
-    promise.then(page => {
-      const { srcset, sizes } = page.querySelector(".stage-picture") ?? {}
-      if (srcset) Object.assign(new Image(), { sizes, srcset })
-    }, () => {})
-  }
+  dialog.setAttribute("aria-label", document.title = page.title)
+  if (dialog.open) announce(picture.querySelector("h1").textContent)
+  else dialog.showModal()
+  dialog.scrollTop = 0
+  const links = [...dialog.querySelectorAll(".stage a[rel]")];
+  (links.find(link => link.rel === held) ?? dialog.querySelector("[data-close]")).focus()
+  lookAhead(links.map(link => link.href))
 }
 
 function open(url) {
-  const state = { lightbox: true }
-  if (dialog.open) history.replaceState(state, "", url)
-  else history.pushState(state, "", url)
+  if (dialog.open) history.replaceState({ lightbox: true }, "", url)
+  else history.pushState({ lightbox: true }, "", url)
   show(url)
 }
 
-if (base !== null) {
+function closed() {
+  const id = dialog.querySelector("[data-picture]")?.dataset.picture
+  latest = null
+  dialog.replaceChildren()
+  document.title = title
+  if (history.state?.lightbox) history.back()
+  document.querySelector(`main [data-tile="${id}"] a`)?.focus()
+}
+
+if (!document.querySelector("main [data-picture]")) {
   document.addEventListener("click", event => {
     const link = event.target.closest(".tile a, [data-lightbox] .stage a[rel], [data-lightbox] [data-close]")
     if (!link || !isPlainClick(event)) return
@@ -53,20 +47,13 @@ if (base !== null) {
     else open(link.href)
   })
   dialog.addEventListener("keydown", event => {
-    const tiles = document.querySelectorAll("main .tile a")
-    const end = { Home: tiles[0], End: tiles[tiles.length - 1] }[event.key]
+    const tiles = [...document.querySelectorAll("main .tile a")]
+    const end = { Home: tiles.at(0), End: tiles.at(-1) }[event.key]
     if (!end) return
     event.preventDefault()
     open(end.href)
   })
-  dialog.addEventListener("close", () => {
-    const id = dialog.querySelector("[data-picture]")?.dataset.picture
-    latest = null
-    dialog.replaceChildren()
-    document.title = base
-    if (history.state?.lightbox) history.back()
-    document.querySelector(`main [data-tile="${id}"] a`)?.focus()
-  })
+  dialog.addEventListener("close", closed)
   addEventListener("popstate", event => {
     if (event.state?.lightbox) show(location.href)
     else if (dialog.open) dialog.close()

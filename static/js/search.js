@@ -20,7 +20,7 @@ async function show(url) {
   running = new AbortController()
   const { signal } = running
   main.setAttribute("aria-busy", "true")
-  const page = await fetchPage(url, { signal })
+  const page = await fetchPage(url, { signal, also: [503] }) // 503: the model is not ready, the page says so
   shown = url
   main.replaceChildren(...page.querySelector("main").childNodes)
   main.removeAttribute("aria-busy")

@@ -5,10 +5,8 @@ const AT_ONCE = 3
 export class Transfer {
   waiting = []
   running = new Map() // request → bytes sent so far
-  files = 0
-  filesDone = 0
-  bytes = 0
-  bytesDone = 0
+  files = { all: 0, done: 0 }
+  bytes = { all: 0, done: 0 }
 
   constructor(url, { progress, outcome, finished }) {
     Object.assign(this, { url, progress, outcome, finished })
@@ -16,15 +14,13 @@ export class Transfer {
 
   get busy() { return this.running.size + this.waiting.length > 0 }
 
-  get bytesSent() { return [...this.running.values()].reduce((sum, sent) => sum + sent, this.bytesDone) }
+  get bytesSent() { return [...this.running.values()].reduce((sum, sent) => sum + sent, this.bytes.done) }
 
   add(files) {
-    if (!this.busy) this.files = this.filesDone = this.bytes = this.bytesDone = 0
-    for (const file of files) {
-      this.waiting.push(file)
-      this.files += 1
-      this.bytes += file.size
-    }
+    if (!this.busy) this.files.all = this.files.done = this.bytes.all = this.bytes.done = 0
+    this.waiting.push(...files)
+    this.files.all += files.length
+    for (const file of files) this.bytes.all += file.size
     this.next()
   }
 
@@ -41,29 +37,27 @@ export class Transfer {
 
   send(file) {
     const request = new XMLHttpRequest()
-    const body = new FormData()
-    body.append("files", file, file.name)
-    this.running.set(request, 0)
-    request.upload.onprogress = event => {
-      this.running.set(request, Math.min(event.loaded, file.size))
-      this.progress()
-    }
+    const sent = bytes => this.running.set(request, Math.min(bytes, file.size))
+    sent(0)
+    request.upload.onprogress = event => { sent(event.loaded); this.progress() }
     request.onload = () => this.outcome(file, read(request))
     request.onerror = () => this.outcome(file, { outcome: "failed", reason: "The connection was lost." })
     request.onloadend = () => {
       this.running.delete(request)
-      this.filesDone += 1
-      this.bytesDone += file.size
+      this.files.done += 1
+      this.bytes.done += file.size
       this.next()
     }
     request.responseType = "json"
     request.open("POST", this.url)
+    const body = new FormData()
+    body.append("files", file, file.name)
     request.send(body)
   }
 }
 
 function read({ status, response }) {
   if (status === 200 && response?.results?.length) return response.results[0]
-  const reason = response?.detail ?? `The server answered ${status}.`
-  return { outcome: status >= 400 && status < 500 ? "rejected" : "failed", reason: String(reason) }
+  const reason = String(response?.detail ?? `The server answered ${status}.`)
+  return { outcome: status >= 400 && status < 500 ? "rejected" : "failed", reason }
 }

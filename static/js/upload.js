@@ -1,12 +1,12 @@
-// Adding pictures from any page: dropped, pasted or chosen in the form. The panel keeps the outcome of each file.
-import { carriesFiles, droppedFiles } from "./files.js"
+// Adding pictures from any page: the panel shows how far it is and keeps the outcome of each file.
 import { announce } from "./page.js"
 import { Transfer } from "./transfer.js"
 
+const WORDS = { added: "added", duplicate: "already here", rejected: "not taken", failed: "not sent" }
 const panel = document.querySelector("[data-upload]")
 const part = name => panel.querySelector(`[data-upload-${name}]`)
-const drop = document.querySelector("[data-drop]")
 const megabytes = bytes => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`
+const ask = event => event.preventDefault()
 let counts, drawn
 
 const transfer = new Transfer(panel.dataset.api, {
@@ -15,27 +15,24 @@ const transfer = new Transfer(panel.dataset.api, {
   finished: finish,
 })
 
-function start(files) {
+document.addEventListener("glimpse:files", ({ detail: files }) => {
   if (!files.length) return
   if (!transfer.busy) {
     counts = { added: 0, duplicate: 0, rejected: 0, failed: 0 }
-    if (!part("outcomes").querySelector("[data-retry]")) part("outcomes").replaceChildren()
     addEventListener("beforeunload", ask)
   }
-  panel.hidden = false
-  part("close").hidden = true
-  part("cancel").hidden = false
-  part("gallery").hidden = true
   part("title").textContent = "Adding pictures"
+  panel.hidden = part("cancel").hidden = false
+  part("close").hidden = part("gallery").hidden = true
   transfer.add(files)
-}
+})
 
 function draw() {
-  drawn = undefined
-  const { files, filesDone, bytes, bytesSent } = transfer
-  part("bar").max = bytes || 1
+  const { files, bytes, bytesSent } = transfer
+  part("bar").max = bytes.all || 1
   part("bar").value = bytesSent
-  part("count").textContent = `${filesDone} of ${files} files · ${megabytes(bytesSent)} of ${megabytes(bytes)}`
+  part("count").textContent = `${files.done} of ${files.all} files · ${megabytes(bytesSent)} of ${megabytes(bytes.all)}`
+  drawn = undefined
 }
 
 function list(file, { outcome, reason, url }) {
@@ -47,7 +44,7 @@ function list(file, { outcome, reason, url }) {
   if (reason) row.querySelector("[data-note]").textContent = reason
   row.querySelector("[data-retry]")?.addEventListener("click", () => {
     row.remove()
-    start([file])
+    document.dispatchEvent(new CustomEvent("glimpse:files", { detail: [file] }))
   })
   part("outcomes").prepend(row)
   if (outcome === "added") document.dispatchEvent(new CustomEvent("glimpse:added"))
@@ -55,39 +52,16 @@ function list(file, { outcome, reason, url }) {
 
 function finish() {
   removeEventListener("beforeunload", ask)
-  const words = { added: "added", duplicate: "already here", rejected: "not taken", failed: "not sent" }
-  const told = Object.keys(words).filter(key => counts[key]).map(key => `${counts[key]} ${words[key]}`)
-  part("title").textContent = told.join(" · ") || "Nothing added"
+  const told = Object.keys(WORDS).filter(key => counts[key]).map(key => `${counts[key]} ${WORDS[key]}`)
+  announce(part("title").textContent = told.join(" · ") || "Nothing added")
   part("close").hidden = false
   part("cancel").hidden = true
   part("gallery").hidden = !counts.added || Boolean(document.querySelector("[data-gallery]"))
-  announce(part("title").textContent)
   document.dispatchEvent(new CustomEvent("glimpse:finished"))
 }
 
-function ask(event) { event.preventDefault() }
-
 part("cancel").addEventListener("click", () => transfer.cancel())
-part("close").addEventListener("click", () => { panel.hidden = true })
-
-// With this script a choice needs no second step; forms may arrive later, when another script swaps content.
-document.documentElement.classList.add("uploads")
-document.addEventListener("change", event => {
-  const form = event.target.closest("[data-upload-form]")
-  if (!form) return
-  start([...event.target.files])
-  form.reset()
-})
-document.addEventListener("paste", event => start([...event.clipboardData.files]))
-document.addEventListener("dragover", event => {
-  if (!carriesFiles(event)) return
-  event.preventDefault()
-  drop.hidden = false
-})
-document.addEventListener("dragleave", event => { if (!event.relatedTarget) drop.hidden = true })
-document.addEventListener("drop", async event => {
-  if (!carriesFiles(event)) return
-  event.preventDefault()
-  drop.hidden = true
-  start(await droppedFiles(event.dataTransfer))
+part("close").addEventListener("click", () => {
+  panel.hidden = true
+  part("outcomes").replaceChildren()
 })
