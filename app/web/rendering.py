@@ -28,6 +28,9 @@ FRAGMENT_HEADER = "HX-Request"
 STAGE_BYTES = 12_000_000
 """Originals up to this size are shown on large screens; above it the largest thumbnail has to do."""
 
+STAGE_LEAST = 800
+"""Pictures narrower than so many pixels are enlarged a little: lost on a large screen they would be hard to see."""
+
 FEW = 6
 """Up to so many tiles stand larger: a short row of small pictures looks lost."""
 
@@ -217,6 +220,7 @@ class Renderer:
             picture_source=picture_source,
             ratio_class=ratio_class,
             stage_source=stage_source,
+            stage_width=stage_width,
         )
 
     def page(self, request: Request, context: Page, status_code: int = 200) -> HTMLResponse:
@@ -280,6 +284,11 @@ def stage_source(image: Image) -> PictureSource:
     if format is None or not format.shown or image.bytes > STAGE_BYTES or image.width <= source.sizes[-1][1]:
         return source
     return replace(source, sizes=(*source.sizes, (f"/images/{image.id}/original", image.width)))
+
+
+def stage_width(width: int) -> int:
+    """How wide in CSS pixels a picture of ``width`` pixels is shown at most: small ones up to twice their size."""
+    return min(2 * width, max(width, STAGE_LEAST))
 
 
 def tiles_of(images: Iterable[Image]) -> tuple[Tile, ...]:

@@ -4,7 +4,6 @@ import { carriesFiles, droppedFiles } from "./files.js"
 const drop = document.querySelector("[data-drop]")
 const take = files => document.dispatchEvent(new CustomEvent("glimpse:files", { detail: files }))
 
-document.documentElement.classList.add("uploads")
 document.addEventListener("change", event => {
   const form = event.target.closest("[data-upload-form]")
   if (!form) return

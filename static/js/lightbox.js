@@ -46,13 +46,6 @@ if (!document.querySelector("main [data-picture]")) {
     if (link.matches("[data-close]")) dialog.close()
     else open(link.href)
   })
-  dialog.addEventListener("keydown", event => {
-    const tiles = [...document.querySelectorAll("main .tile a")]
-    const end = { Home: tiles.at(0), End: tiles.at(-1) }[event.key]
-    if (!end) return
-    event.preventDefault()
-    open(end.href)
-  })
   dialog.addEventListener("close", closed)
   addEventListener("popstate", event => {
     if (event.state?.lightbox) show(location.href)

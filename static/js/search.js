@@ -26,7 +26,12 @@ async function show(url) {
   main.removeAttribute("aria-busy")
   document.title = page.title
   announce(main.querySelector("[data-say]")?.textContent ?? main.querySelector(".empty-title")?.textContent)
-  if (main.querySelector("[data-waiting]")) timer = setTimeout(() => show(url).catch(ignore), 3000)
+  lookAgain(url)
+}
+
+// Without scripts the page says this in its head.
+function lookAgain(url) {
+  if (main.querySelector("[data-waiting]")) timer = setTimeout(() => show(url).catch(ignore), 2000)
 }
 
 async function type() {
@@ -37,6 +42,7 @@ async function type() {
 }
 
 if (live) {
+  lookAgain(committed)
   input.addEventListener("input", () => {
     clearTimeout(timer)
     timer = setTimeout(() => type().catch(ignore), 250)

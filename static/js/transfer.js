@@ -1,4 +1,5 @@
 // Sends files one per request, a few at a time, and tells how far it is. XHR, because fetch tells nothing while it sends.
+import { readOutcome } from "./outcome.js"
 
 const AT_ONCE = 3
 
@@ -40,7 +41,7 @@ export class Transfer {
     const sent = bytes => this.running.set(request, Math.min(bytes, file.size))
     sent(0)
     request.upload.onprogress = event => { sent(event.loaded); this.progress() }
-    request.onload = () => this.outcome(file, read(request))
+    request.onload = () => this.outcome(file, readOutcome(request))
     request.onerror = () => this.outcome(file, { outcome: "failed", reason: "The connection was lost." })
     request.onloadend = () => {
       this.running.delete(request)
@@ -54,10 +55,4 @@ export class Transfer {
     body.append("files", file, file.name)
     request.send(body)
   }
-}
-
-function read({ status, response }) {
-  if (status === 200 && response?.results?.length) return response.results[0]
-  const reason = String(response?.detail ?? `The server answered ${status}.`)
-  return { outcome: status >= 400 && status < 500 ? "rejected" : "failed", reason }
 }

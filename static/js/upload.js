@@ -1,11 +1,12 @@
 // Adding pictures from any page: the panel shows how far it is and keeps the outcome of each file.
+import { outcomeRow } from "./outcome.js"
 import { announce } from "./page.js"
 import { Transfer } from "./transfer.js"
 
 const WORDS = { added: "added", duplicate: "already here", rejected: "not taken", failed: "not sent" }
 const panel = document.querySelector("[data-upload]")
 const part = name => panel.querySelector(`[data-upload-${name}]`)
-const megabytes = bytes => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`
+const size = bytes => bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`
 const ask = event => event.preventDefault()
 let counts, drawn
 
@@ -15,7 +16,7 @@ const transfer = new Transfer(panel.dataset.api, {
   finished: finish,
 })
 
-document.addEventListener("glimpse:files", ({ detail: files }) => {
+function start(files) {
   if (!files.length) return
   if (!transfer.busy) {
     counts = { added: 0, duplicate: 0, rejected: 0, failed: 0 }
@@ -25,29 +26,20 @@ document.addEventListener("glimpse:files", ({ detail: files }) => {
   panel.hidden = part("cancel").hidden = false
   part("close").hidden = part("gallery").hidden = true
   transfer.add(files)
-})
+}
 
 function draw() {
   const { files, bytes, bytesSent } = transfer
   part("bar").max = bytes.all || 1
   part("bar").value = bytesSent
-  part("count").textContent = `${files.done} of ${files.all} files · ${megabytes(bytesSent)} of ${megabytes(bytes.all)}`
+  part("count").textContent = `${files.done} of ${files.all} files · ${size(bytesSent)} of ${size(bytes.all)}`
   drawn = undefined
 }
 
-function list(file, { outcome, reason, url }) {
-  counts[outcome] += 1
-  const row = panel.querySelector(`template[data-outcome=${outcome}]`).content.cloneNode(true).firstElementChild
-  const name = row.querySelector("[data-name]")
-  if (url) name.append(Object.assign(document.createElement("a"), { href: url, textContent: file.name }))
-  else name.textContent = file.name
-  if (reason) row.querySelector("[data-note]").textContent = reason
-  row.querySelector("[data-retry]")?.addEventListener("click", () => {
-    row.remove()
-    document.dispatchEvent(new CustomEvent("glimpse:files", { detail: [file] }))
-  })
-  part("outcomes").prepend(row)
-  if (outcome === "added") document.dispatchEvent(new CustomEvent("glimpse:added"))
+function list(file, result) {
+  counts[result.outcome] += 1
+  part("outcomes").prepend(outcomeRow(panel, file, result, again => start([again])))
+  if (result.outcome === "added") document.dispatchEvent(new CustomEvent("glimpse:added"))
 }
 
 function finish() {
@@ -60,6 +52,7 @@ function finish() {
   document.dispatchEvent(new CustomEvent("glimpse:finished"))
 }
 
+document.addEventListener("glimpse:files", event => start(event.detail))
 part("cancel").addEventListener("click", () => transfer.cancel())
 part("close").addEventListener("click", () => {
   panel.hidden = true

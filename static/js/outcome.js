@@ -1,0 +1,20 @@
+// What became of one file: read from the server's answer, shown as a row of the list.
+
+export function readOutcome({ status, response }) {
+  if (status === 200 && response?.results?.length) return response.results[0]
+  const reason = String(response?.detail ?? `The server answered ${status}.`)
+  return { outcome: status >= 400 && status < 500 ? "rejected" : "failed", reason }
+}
+
+export function outcomeRow(templates, file, { outcome, reason, url }, again) {
+  const row = templates.querySelector(`template[data-outcome=${outcome}]`).content.cloneNode(true).firstElementChild
+  const name = row.querySelector("[data-name]")
+  if (url) name.append(Object.assign(document.createElement("a"), { href: url, textContent: file.name }))
+  else name.textContent = file.name
+  if (reason) row.querySelector("[data-note]").textContent = reason
+  row.querySelector("[data-retry]")?.addEventListener("click", () => {
+    row.remove()
+    again(file)
+  })
+  return row
+}
