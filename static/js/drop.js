@@ -14,12 +14,12 @@ document.addEventListener("paste", event => take([...event.clipboardData.files])
 document.addEventListener("dragover", event => {
   if (!carriesFiles(event)) return
   event.preventDefault()
-  drop.hidden = false
+  if (!drop.matches(":popover-open")) drop.showPopover()
 })
-document.addEventListener("dragleave", event => { if (!event.relatedTarget) drop.hidden = true })
+document.addEventListener("dragleave", event => { if (!event.relatedTarget) drop.hidePopover() })
 document.addEventListener("drop", async event => {
   if (!carriesFiles(event)) return
   event.preventDefault()
-  drop.hidden = true
+  drop.hidePopover()
   take(await droppedFiles(event.dataTransfer))
 })

@@ -7,7 +7,9 @@ let last = 0
 async function refresh() {
   last = Date.now()
   const fresh = (await fetchPage(main.dataset.gallery)).querySelector("main")
+  const held = main.contains(document.activeElement) && document.activeElement.closest("[data-tile]")?.dataset.tile
   main.replaceChildren(...fresh.childNodes)
+  if (held) main.querySelector(`[data-tile="${held}"] a`)?.focus()
 }
 
 if (main) {

@@ -27,7 +27,12 @@ export class Transfer {
 
   cancel() {
     this.waiting = []
-    for (const request of this.running.keys()) request.abort()
+    for (const request of this.running.keys()) {
+      request.onloadend = null
+      request.abort()
+    }
+    this.running.clear()
+    this.next()
   }
 
   next() {

@@ -8,7 +8,7 @@ const panel = document.querySelector("[data-upload]")
 const part = name => panel.querySelector(`[data-upload-${name}]`)
 const size = bytes => bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`
 const ask = event => event.preventDefault()
-let counts, drawn
+let counts, drawn, cancelled
 
 const transfer = new Transfer(panel.dataset.api, {
   progress: () => { drawn ??= requestAnimationFrame(draw) },
@@ -19,6 +19,7 @@ const transfer = new Transfer(panel.dataset.api, {
 function start(files) {
   if (!files.length) return
   if (!transfer.busy) {
+    cancelled = false
     counts = { added: 0, duplicate: 0, rejected: 0, failed: 0 }
     addEventListener("beforeunload", ask)
   }
@@ -45,6 +46,7 @@ function list(file, result) {
 function finish() {
   removeEventListener("beforeunload", ask)
   const told = Object.keys(WORDS).filter(key => counts[key]).map(key => `${counts[key]} ${WORDS[key]}`)
+  if (cancelled) told.unshift("Cancelled")
   announce(part("title").textContent = told.join(" · ") || "Nothing added")
   part("close").hidden = false
   part("cancel").hidden = true
@@ -53,7 +55,10 @@ function finish() {
 }
 
 document.addEventListener("glimpse:files", event => start(event.detail))
-part("cancel").addEventListener("click", () => transfer.cancel())
+part("cancel").addEventListener("click", () => {
+  cancelled = true
+  transfer.cancel()
+})
 part("close").addEventListener("click", () => {
   panel.hidden = true
   part("outcomes").replaceChildren()
