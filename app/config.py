@@ -26,6 +26,7 @@ class Settings(BaseSettings):
         description="Model by name or folder; `auto`: the best CLIP model in the local cache, else the bundled one.",
     )
     worker: bool = Field(True, description="Whether the server starts a worker of its own.")
+    demo: bool = Field(False, description="Fill an empty gallery with pictures drawn by code.")
     decode_processes: PositiveInt = Field(2, description="Processes that decode pictures at once.")
     decode_seconds: PositiveFloat = Field(30, description="Seconds after which decoding one picture is given up.")
     max_file_mb: PositiveInt = Field(200, description="Largest file taken in, in megabytes.")
@@ -34,6 +35,10 @@ class Settings(BaseSettings):
     page_size: PositiveInt = Field(60, le=500, description="Pictures on one page.")
     index_ttl: PositiveFloat = Field(300, description="Seconds an unused vector index stays in memory.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
+
+    def environment(self) -> dict[str, str]:
+        """The same settings as environment variables, for a process that is started."""
+        return {f"GLIMPSE_{name.upper()}": str(value) for name, value in self}
 
     @property
     def images(self) -> Path:
@@ -44,6 +49,11 @@ class Settings(BaseSettings):
     def index(self) -> Path:
         """Folder of the catalog and everything derived from it."""
         return self.data / "index"
+
+    @property
+    def max_pixels(self) -> int:
+        """Pixels of the largest picture taken in."""
+        return self.max_megapixels * 1_000_000
 
     @property
     def catalog_url(self) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 
 from cachetools import TTLCache
 
 from app.catalog.images import Images
 from app.catalog.vectors import ServingSpace, Vectors
-from app.errors import InvalidInput, ModelNotReady, NotFound
+from app.errors import InvalidInput, ModelNotReady, ModelUnavailable, NotFound
 from app.media.decoding import Decoder
 from app.models import FloatArray, Match, Results
 from app.vectors.encoder import BackgroundEncoder, Encoder
@@ -22,7 +23,10 @@ CACHED_QUERIES = 1000
 
 
 class Searcher:
-    """Answers from the serving space. Every method raises `ModelNotReady` while no query can be answered yet."""
+    """Answers from the serving space.
+
+    While no query can be answered, searches raise `ModelNotReady` (try again) or `ModelUnavailable` (see to it).
+    """
 
     def __init__(
         self,
@@ -70,8 +74,11 @@ class Searcher:
             return Results((), offset, limit, False, serving.space.model)
         return self._nearest(serving, vector, offset, limit, without=image_id)
 
-    def warm_up(self) -> None:
-        """Have the index in memory before the first search asks for it."""
+    def serve(self) -> None:
+        """Wait for the model; from then on its space serves, with the index in memory before anybody asks for it."""
+        self._encoder.wait()
+        with suppress(ModelUnavailable):  # said in the log and on every page
+            self._vectors.serve(self._encoder.get().space)
         serving = self._vectors.serving()
         if serving is not None:
             self._index(serving)
@@ -80,7 +87,7 @@ class Searcher:
         """Whether a query can be answered right now."""
         try:
             self._ready()
-        except ModelNotReady:
+        except (ModelNotReady, ModelUnavailable):
             return False
         return True
 
@@ -105,7 +112,7 @@ class Searcher:
             known = self._queries.get(key)
         if known is not None:
             return known
-        vector = encoder.encode_texts([query])[0]
+        vector: FloatArray = encoder.encode_texts([query])[0]
         with self._queries_lock:
             self._queries[key] = vector
         return vector

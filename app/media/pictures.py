@@ -46,9 +46,9 @@ FORMATS = {
 """What is taken in. The key is the name in the catalog and the ending of the stored file."""
 
 READABLE = "JPEG, PNG, GIF, WebP, AVIF, HEIC, TIFF and BMP can be"
-# MPO is what phones write for a JPEG with a second picture behind the first; the first is an ordinary JPEG.
+_ALLOWED = tuple(format.pillow for format in FORMATS.values())
+# MPO is what phones write for a JPEG with a second picture behind the first: the JPEG plugin opens it under this name.
 _BY_PILLOW = {format.pillow: name for name, format in FORMATS.items()} | {"MPO": "jpeg"}
-_ALLOWED = tuple(_BY_PILLOW)
 # What a decoder may raise on bytes made to mislead it. Anything else is a fault of ours and should be seen.
 _DECODER_ERRORS = (OSError, ValueError, SyntaxError, ArithmeticError, LookupError, TypeError, EOFError, MemoryError)
 
@@ -122,7 +122,7 @@ def identify(path: Path, max_pixels: int) -> Identity:
     with path.open("rb") as file, _opened(file) as picture:
         _check_pixels(picture, max_pixels)
         width, height = picture.size
-        if picture.format == "JPEG" and _orientation(picture) >= 5:  # elsewhere reading it may mean decoding
+        if _is_jpeg(picture) and _orientation(picture) >= 5:  # elsewhere reading it may mean decoding
             width, height = height, width
         return Identity(_BY_PILLOW[picture.format or ""], width, height)
 
@@ -131,22 +131,24 @@ def prepare(path: Path, max_pixels: int) -> Prepared:
     """Decode an original once: derivatives and facts. Raises `PictureError` with a reason for the person."""
     with path.open("rb") as file, _opened(file) as picture:
         _check_pixels(picture, max_pixels)
-        upright = picture.size if _orientation(picture) < 5 else picture.size[::-1]
-        taken_at, camera = _taken_at(picture), _camera(picture)
-        sizes = derivative_sizes(*upright)
+        _load_unless_jpeg(picture)
+        width, height = picture.size if _orientation(picture) < 5 else picture.size[::-1]
+        sizes = derivative_sizes(width, height)
         raster = _raster(picture, max(sizes[-1].width, sizes[-1].height))
+        taken_at, camera = _taken_at(picture), _camera(picture)
     thumbnails = {}
     for size in reversed(sizes):  # each from the one above it: a 256 px picture needs no look at a million pixels
         if raster.size != (size.width, size.height):
             raster = raster.resize((size.width, size.height), Image.Resampling.LANCZOS)
         thumbnails[size.name] = _webp(raster)
-    return Prepared(upright[0], upright[1], taken_at, camera, thumbnails)
+    return Prepared(width, height, taken_at, camera, thumbnails)
 
 
 def load(data: bytes, max_pixels: int, longest: int = QUERY_PIXELS) -> Image.Image:
     """Decode a picture that is not kept: upright RGB, at most ``longest`` pixels in either direction."""
     with _opened(io.BytesIO(data)) as picture:
         _check_pixels(picture, max_pixels)
+        _load_unless_jpeg(picture)
         raster = _raster(picture, longest)
     raster.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     return raster
@@ -211,9 +213,7 @@ def _check_pixels(picture: Image.Image, max_pixels: int) -> None:
 
 
 def _raster(picture: Image.Image, longest: int) -> Image.Image:
-    """Upright RGB with alpha on white, in sRGB, at least ``longest`` pixels on the longer side where there are any."""
-    with suppress(EOFError):
-        picture.seek(0)  # the first frame of an animation, the first page of a TIFF
+    """Upright RGB with alpha on white, in sRGB, at most ``longest`` pixels on the longer side."""
     picture.draft("RGB", (longest, longest))  # JPEG: decode at a half, quarter or eighth where that is enough
     picture.load()
     profile = picture.info.get("icc_profile")
@@ -222,6 +222,20 @@ def _raster(picture: Image.Image, longest: int) -> Image.Image:
     raster.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=3.0)
     raster = _to_srgb(raster, profile)
     return raster.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else raster
+
+
+def _is_jpeg(picture: Image.Image) -> bool:
+    return picture.format in ("JPEG", "MPO")
+
+
+def _load_unless_jpeg(picture: Image.Image) -> None:
+    """Decode before metadata is asked for.
+
+    Reading the EXIF of a PNG decodes it on the way and hides it when that fails: a broken picture would turn up black.
+    A JPEG has its EXIF in the header, and must not be decoded before `draft`.
+    """
+    if not _is_jpeg(picture):
+        picture.load()
 
 
 def _rgb(picture: Image.Image) -> Image.Image:
@@ -265,7 +279,9 @@ def _webp(raster: Image.Image) -> bytes:
 
 
 def _orientation(picture: Image.Image) -> int:
-    """EXIF orientation 1–8 (Exif 2.32, tag 0x0112); 1 where there is none or nonsense."""
+    """EXIF orientation 1–8 (Exif 2.32, tag 0x0112) still to be applied; 1 where there is none or nonsense."""
+    if picture.format in ("TIFF", "HEIF"):
+        return 1  # these decoders have turned the pixels already
     value = _exif(picture).get(ExifTags.Base.Orientation, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 

@@ -13,7 +13,7 @@ import os
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -163,11 +163,14 @@ def load_snapshot(path: Path, key: SnapshotKey) -> VectorIndex | None:
 
 
 class IndexCache:
-    """Indexes in memory, by space. One that nobody used for ``ttl`` seconds is written down and let go."""
+    """Indexes in memory, by space. One that nobody used for ``ttl`` seconds is written down and let go.
 
-    def __init__(self, folder: Path, ttl: float, catalog: str) -> None:
+    ``identity`` tells which catalog this is: a snapshot of another one is not used.
+    """
+
+    def __init__(self, folder: Path, ttl: float, identity: Callable[[], str]) -> None:
         self._folder = folder
-        self._catalog = catalog
+        self._identity = identity
         self._lock = threading.Lock()
         self._indexes: TTLCache[int, VectorIndex] = TTLCache(maxsize=4, ttl=ttl)
         self._keys: dict[int, SnapshotKey] = {}
@@ -177,7 +180,7 @@ class IndexCache:
         with self._lock:
             index = self._indexes.get(space_id)
             if index is None:
-                key = self._keys[space_id] = SnapshotKey(self._catalog, space)
+                key = self._keys[space_id] = SnapshotKey(self._identity(), space)
                 index = load_snapshot(self._path(space_id), key)
                 # One that is ahead of the log belongs to a catalog that was since set back to an older copy.
                 if index is None or index.seq > log.newest():

@@ -1,0 +1,24 @@
+"""The library as the faces (web, API, command line) see it: the three verbs and what they share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.catalog.images import Images
+from app.catalog.receipts import Receipts
+from app.library.intake import Intake
+from app.library.search import Searcher
+from app.library.status import StatusReader
+from app.media.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """Put together once, in `app.main`."""
+
+    images: Images
+    store: Store
+    receipts: Receipts
+    intake: Intake
+    searcher: Searcher
+    status: StatusReader

@@ -1,0 +1,20 @@
+"""What the status line, the status page and the API tell about the library."""
+
+from __future__ import annotations
+
+from app.catalog.images import Images
+from app.catalog.workers import Workers
+from app.models import LibraryStatus
+from app.vectors.encoder import BackgroundEncoder
+
+
+class StatusReader:
+    """Three look-ups whose cost does not depend on the size of the library."""
+
+    def __init__(self, images: Images, workers: Workers, encoder: BackgroundEncoder) -> None:
+        self._images = images
+        self._workers = workers
+        self._encoder = encoder
+
+    def read(self) -> LibraryStatus:
+        return LibraryStatus(self._images.counts(), self._encoder.status, self._workers.status())

@@ -1,0 +1,206 @@
+"""The parts list: what is made of what, and what starts and stops in which order."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import Response
+from starlette.types import Scope
+
+from app.catalog.database import Database
+from app.catalog.images import Images
+from app.catalog.receipts import Receipts
+from app.catalog.vectors import Vectors
+from app.catalog.workers import Workers
+from app.config import PROJECT, STARTER_MODEL, Settings
+from app.library.demo import draw_demo_pictures
+from app.library.indexing import Indexer
+from app.library.intake import Intake
+from app.library.library import Library
+from app.library.search import Searcher
+from app.library.status import StatusReader
+from app.media.decoding import Decoder
+from app.media.store import Store
+from app.vectors.encoder import BackgroundEncoder, Encoder, load_encoder
+from app.vectors.index import IndexCache
+from app.web.actions import Actions
+from app.web.api import Api, health_router
+from app.web.error_pages import ErrorPages
+from app.web.files import Files
+from app.web.pages import Pages
+from app.web.rendering import Renderer
+from app.web.security import SameOriginOnly, SecurityHeaders
+from app.web.uploads import UploadLimits
+from app.worker import Worker, WorkerProcess, worker_name
+
+log = logging.getLogger(__name__)
+
+TEND_SECONDS = 15.0
+"""How often snapshots and unused indexes are looked after."""
+
+LoadEncoder = Callable[[], Encoder]
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What server and worker are both made of."""
+
+    database: Database
+    images: Images
+    vectors: Vectors
+    workers: Workers
+    store: Store
+    decoder: Decoder
+    encoder: BackgroundEncoder
+
+    @classmethod
+    def of(cls, settings: Settings, load: LoadEncoder | None) -> Core:
+        database = Database(settings.catalog_url)
+        return cls(
+            database=database,
+            images=Images(database),
+            vectors=Vectors(database),
+            workers=Workers(database),
+            store=Store(settings.images),
+            decoder=Decoder(settings.decode_processes, settings.decode_seconds, settings.max_pixels),
+            encoder=BackgroundEncoder(settings.model, load or (lambda: load_encoder(settings.model, STARTER_MODEL))),
+        )
+
+    def close(self) -> None:
+        self.decoder.close()
+        self.database.close()
+
+
+def create_app(settings: Settings, load: LoadEncoder | None = None) -> FastAPI:
+    """The web application. ``load`` makes the encoder; by default it is the model of the settings."""
+    core = Core.of(settings, load)
+    process = _worker_process(settings) if settings.worker else None
+    library = _library(settings, core, process.wake if process else lambda: None)
+    app = FastAPI(
+        title="Glimpse",
+        summary="Find your own pictures by describing them.",
+        version="1",
+        docs_url=None,  # its page would come from a CDN; the schema is at /openapi.json
+        redoc_url=None,
+        lifespan=lambda _app: _running(settings, core, library, process),
+    )
+    limits = UploadLimits(settings.max_file_mb * 1_000_000, settings.max_files)
+    renderer = Renderer(PROJECT / "templates", PROJECT / "static")
+    app.include_router(Pages(library, renderer, settings.page_size, limits, str(settings.data)).router())
+    app.include_router(Files(library).router())
+    app.include_router(Actions(library, limits).router())
+    app.include_router(Api(library, limits).router())
+    app.include_router(health_router(library))
+    app.mount("/static", ImmutableFiles(directory=PROJECT / "static"), name="static")
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
+    app.add_middleware(SameOriginOnly)
+    app.add_middleware(SecurityHeaders)
+    ErrorPages(renderer).install(app)
+    return app
+
+
+@contextmanager
+def create_worker(settings: Settings, load: LoadEncoder | None = None) -> Iterator[Worker]:
+    """A worker over the same folders: to be run, and stopped from another thread."""
+    core = Core.of(settings, load)
+    try:
+        core.database.migrate()
+        name = worker_name()
+        indexer = Indexer(name, core.images, core.vectors, core.store, core.decoder)
+        yield Worker(name, indexer, core.images, core.vectors, core.workers, core.encoder)
+    finally:
+        core.close()
+
+
+def _library(settings: Settings, core: Core, wake: Callable[[], None]) -> Library:
+    indexes = IndexCache(settings.index, settings.index_ttl, core.database.identity)
+    return Library(
+        images=core.images,
+        store=core.store,
+        receipts=Receipts(core.database),
+        intake=Intake(core.images, core.store, settings.max_pixels, wake),
+        searcher=Searcher(core.images, core.vectors, indexes, core.encoder, core.decoder, settings.index_ttl),
+        status=StatusReader(core.images, core.workers, core.encoder),
+    )
+
+
+def _worker_process(settings: Settings) -> WorkerProcess:
+    command = [sys.executable, str(PROJECT / "run.py"), "worker", "--supervised"]
+    return WorkerProcess(command, os.environ | settings.environment())
+
+
+@asynccontextmanager
+async def _running(
+    settings: Settings, core: Core, library: Library, process: WorkerProcess | None
+) -> AsyncIterator[None]:
+    """Starts what runs beside the requests, and stops it in reverse order. Nothing here waits for a model."""
+    stopping = threading.Event()
+    with ExitStack() as stack:
+        stack.callback(core.close)
+        core.database.migrate()
+        stack.callback(library.searcher.close)
+        core.encoder.start()
+        if process is not None:
+            stack.callback(process.stop)
+            process.start()
+        stack.callback(stopping.set)
+        for task in (
+            lambda: _recover(library, settings.demo, stopping),
+            library.searcher.serve,
+            lambda: _tend(library, stopping),
+        ):
+            threading.Thread(target=task, daemon=True).start()
+        yield
+
+
+def _recover(library: Library, demo: bool, stopping: threading.Event) -> None:
+    library.intake.recover()
+    if demo and library.images.counts().total == 0:
+        for picture in draw_demo_pictures():
+            if stopping.is_set():
+                return
+            library.intake.add_bytes(picture.data, picture.filename)
+
+
+def _tend(library: Library, stopping: threading.Event) -> None:
+    while not stopping.wait(TEND_SECONDS):
+        try:
+            library.searcher.tend()
+        except Exception:
+            log.exception("looking after the indexes failed")
+
+
+def app_from_environment() -> FastAPI:
+    """What uvicorn calls, also in the processes it starts for `--reload`."""
+    settings = Settings()
+    configure_logging(settings)
+    return create_app(settings)
+
+
+def configure_logging(settings: Settings) -> None:
+    """One line per event on standard error."""
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s %(message)s", force=True
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("PIL").setLevel(logging.INFO)
+    logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
+
+
+class ImmutableFiles(StaticFiles):
+    """Static files, kept by browsers for ever where the URL carries a digest of the content."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        immutable = b"v=" in scope["query_string"] and response.status_code == 200
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if immutable else "no-cache"
+        return response

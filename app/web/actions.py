@@ -1,0 +1,59 @@
+"""POST → 303. What a person does with a form; never renders."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import RedirectResponse
+from starlette.concurrency import run_in_threadpool
+
+from app.library.library import Library
+from app.web.uploads import UploadLimits, take_in
+
+ImageId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+
+
+class Actions:
+    """The forms of `templates/`, one method each."""
+
+    def __init__(self, library: Library, limits: UploadLimits) -> None:
+        self._library = library
+        self._limits = limits
+
+    def router(self) -> APIRouter:
+        router = APIRouter(include_in_schema=False)
+        router.post("/upload")(self.upload)
+        router.post("/images/{image_id}/delete")(self.delete)
+        router.post("/images/{image_id}/retry")(self.retry)
+        router.post("/problems/retry")(self.retry_failed)
+        return router
+
+    async def upload(self, request: Request) -> RedirectResponse:
+        results = await take_in(request, self._library.intake, self._limits)
+        if not results:
+            return _see(request, "/add")
+        token = await run_in_threadpool(self._library.receipts.write, results)
+        return _see(request, f"/uploads/{token}")
+
+    def delete(self, request: Request, image_id: ImageId) -> RedirectResponse:
+        self._library.intake.remove(image_id)
+        return _see(request, "/problems" if _came_from(request, "/problems") else "/")
+
+    def retry(self, request: Request, image_id: ImageId) -> RedirectResponse:
+        self._library.intake.retry(image_id)
+        return _see(request, "/problems" if _came_from(request, "/problems") else f"/images/{image_id}")
+
+    def retry_failed(self, request: Request) -> RedirectResponse:
+        self._library.intake.retry_failed()
+        return _see(request, "/problems")
+
+
+def _see(request: Request, path: str) -> RedirectResponse:
+    return RedirectResponse(f"{request.scope.get('root_path', '')}{path}", 303)
+
+
+def _came_from(request: Request, path: str) -> bool:
+    """Only compared, never redirected to: the referer is somebody else's word."""
+    return urlsplit(request.headers.get("referer", "")).path.endswith(path)

@@ -1,0 +1,55 @@
+"""GET → picture files: thumbnails, which never change, and originals."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path
+from fastapi.responses import FileResponse
+
+from app.errors import NotFound
+from app.library.library import Library
+from app.media.pictures import FORMATS
+
+FOREVER = "private, max-age=31536000, immutable"
+"""The MD5 stands in the URL: other pixels have another one."""
+ASK_AGAIN = "private, no-cache"
+"""Conditional requests keep this cheap, and a deleted picture is gone from caches, too."""
+
+
+class Files:
+    """Serves what lies in the store."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    def router(self) -> APIRouter:
+        router = APIRouter(include_in_schema=False)
+        router.api_route("/thumbs/{width}/{md5}.webp", methods=["GET", "HEAD"])(self.thumbnail)
+        router.api_route("/images/{image_id}/original", methods=["GET", "HEAD"])(self.original)
+        return router
+
+    def thumbnail(
+        self, width: Literal["256", "640", "1280"], md5: Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
+    ) -> FileResponse:
+        path = self._library.store.thumbnail(md5, int(width))
+        if not path.is_file():
+            self._library.intake.restore_thumbnails(md5)
+            raise NotFound("This preview is not there (yet).")
+        return FileResponse(path, media_type="image/webp", headers={"Cache-Control": FOREVER})
+
+    def original(self, image_id: Annotated[int, Path(ge=1, le=2**63 - 1)], download: bool = False) -> FileResponse:
+        image = self._library.images.get(image_id)
+        if image is None:
+            raise NotFound("This picture is not here (any more).")
+        path = self._library.store.original(image.md5, image.format)
+        if not path.is_file():
+            raise NotFound("The file of this picture is missing from the picture folder.")
+        kind = FORMATS[image.format]
+        return FileResponse(
+            path,
+            media_type=kind.media_type,  # by content, never by the name somebody gave it
+            filename=image.filename,
+            content_disposition_type="inline" if kind.shown and not download else "attachment",
+            headers={"Cache-Control": ASK_AGAIN},
+        )

@@ -1,0 +1,201 @@
+"""GET → HTML. Each method is one page; all of them work without JavaScript."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from app.errors import InvalidInput, ModelNotReady, ModelUnavailable, NotFound
+from app.library.library import Library
+from app.models import Image, ImageState, Match, Results
+from app.web.rendering import (
+    FRAGMENT_HEADER,
+    AddPage,
+    GalleryPage,
+    ImagePage,
+    ProblemsPage,
+    ReceiptPage,
+    Renderer,
+    SearchPage,
+    StatusFragment,
+    StatusPage,
+    TilesFragment,
+)
+from app.web.uploads import UploadLimits
+
+SIMILAR = 12
+"""Pictures in the row *More like this*."""
+MOST_TILES = 500
+"""Tiles that may be asked for by id at once."""
+SHOWN_VERSIONS = ("torch", "sentence-transformers", "faiss-cpu", "pillow", "fastapi", "sqlalchemy")
+
+ImageId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+Before = Annotated[int | None, Query(ge=1, le=2**63 - 1)]
+
+
+class Pages:
+    """``page_size``: pictures on one page. ``data_folder``: shown on the status page."""
+
+    def __init__(
+        self, library: Library, renderer: Renderer, page_size: int, limits: UploadLimits, data_folder: str
+    ) -> None:
+        self._library = library
+        self._renderer = renderer
+        self._page_size = page_size
+        self._limits = limits
+        self._data_folder = data_folder
+
+    def router(self) -> APIRouter:
+        router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
+        router.get("/")(self.gallery)
+        router.get("/search")(self.search)
+        router.get("/images/{image_id}")(self.image)
+        router.get("/add")(self.add)
+        router.get("/uploads/{token}")(self.receipt)
+        router.get("/problems")(self.problems)
+        router.get("/status")(self.status)
+        router.get("/fragments/status")(self.status_fragment)
+        router.get("/fragments/tiles")(self.tiles_fragment)
+        return router
+
+    def gallery(self, request: Request, before: Before = None) -> HTMLResponse:
+        images, more = self._page_of(self._library.images.newest(self._page_size + 1, before))
+        page = GalleryPage(
+            status=self._library.status.read(),
+            images=images,
+            newer_url="/" if before else None,
+            older_url=f"/?before={images[-1].id}" if more else None,
+        )
+        return self._page_or_tiles(request, page)
+
+    def search(
+        self,
+        request: Request,
+        q: str = "",
+        like: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
+        page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+    ) -> Response:
+        if not q.strip() and like is None:
+            return RedirectResponse(f"{request.scope.get('root_path', '')}/", 303)
+        listed = {"q": q} if like is None else {"like": str(like)}
+        try:
+            results = self._find(q, like, (page - 1) * self._page_size, self._page_size)
+        except (ModelNotReady, ModelUnavailable):
+            results = None
+        context = SearchPage(
+            status=self._library.status.read(),
+            query=q,
+            results=results,
+            like=self._get(like) if like is not None else None,
+            previous_url=_search_url(listed, page - 1) if page > 1 else None,
+            next_url=_search_url(listed, page + 1) if results is not None and results.has_more else None,
+        )
+        return self._page_or_tiles(request, context, 200 if results is not None else 503)
+
+    def image(
+        self,
+        request: Request,
+        image_id: ImageId,
+        q: str = "",
+        like: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
+        rank: Annotated[int | None, Query(ge=0, le=1_000_000)] = None,
+    ) -> HTMLResponse:
+        image = self._get(image_id)
+        if rank is not None and (q.strip() or like is not None):
+            back, previous_url, next_url = self._place_in_results(q, like, rank)
+        else:
+            newer, older = self._library.images.neighbours(image_id)
+            back = "/"
+            previous_url = f"/images/{newer}" if newer else None
+            next_url = f"/images/{older}" if older else None
+        page = ImagePage(
+            status=self._library.status.read(),
+            image=image,
+            similar=self._library.searcher.similar_to(image_id, limit=SIMILAR).matches,
+            back_url=back,
+            previous_url=previous_url,
+            next_url=next_url,
+        )
+        return self._renderer.page(request, page)
+
+    def add(self, request: Request) -> HTMLResponse:
+        return self._renderer.page(request, AddPage(self._library.status.read(), self._limits.file_mb))
+
+    def receipt(self, request: Request, token: Annotated[str, Path(max_length=64)]) -> HTMLResponse:
+        results = self._library.receipts.read(token)
+        if results is None:
+            raise NotFound("What became of an upload is kept for a week. The pictures themselves are in the gallery.")
+        return self._renderer.page(request, ReceiptPage(self._library.status.read(), tuple(results)))
+
+    def problems(self, request: Request, before: Before = None) -> HTMLResponse:
+        failed = self._library.images.newest(self._page_size + 1, before, ImageState.FAILED)
+        images, more = self._page_of(failed)
+        next_url = f"/problems?before={images[-1].id}" if more else None
+        return self._renderer.page(request, ProblemsPage(self._library.status.read(), images, next_url))
+
+    def status(self, request: Request) -> HTMLResponse:
+        versions = [(name, version(name)) for name in SHOWN_VERSIONS]
+        page = StatusPage(
+            status=self._library.status.read(),
+            data_folder=self._data_folder,
+            bytes_of_originals=self._library.images.total_bytes(),
+            versions=(("python", platform.python_version()), *versions),
+        )
+        return self._renderer.page(request, page)
+
+    def status_fragment(self, request: Request) -> HTMLResponse:
+        return self._renderer.fragment(request, "_status.html", StatusFragment(self._library.status.read()))
+
+    def tiles_fragment(self, request: Request, ids: Annotated[str, Query(max_length=20 * MOST_TILES)]) -> HTMLResponse:
+        wanted = [int(part) for part in ids.split(",") if part.isdecimal() and len(part) < 19]
+        if len(wanted) > MOST_TILES:
+            raise InvalidInput(f"Ask for at most {MOST_TILES} tiles at once.")
+        found = self._library.images.get_many(wanted)
+        images = tuple(found[image_id] for image_id in wanted if image_id in found)
+        return self._renderer.fragment(request, "_tiles.html", TilesFragment(images))
+
+    def _get(self, image_id: int) -> Image:
+        image = self._library.images.get(image_id)
+        if image is None:
+            raise NotFound("This picture is not here (any more).")
+        return image
+
+    def _find(self, query: str, like: int | None, offset: int, limit: int) -> Results:
+        if like is not None:
+            return self._library.searcher.similar_to(like, offset, limit)
+        return self._library.searcher.by_text(query, offset, limit)
+
+    def _place_in_results(self, query: str, like: int | None, rank: int) -> tuple[str, str | None, str | None]:
+        """URLs of the results page, and of the pictures before and after the one at ``rank``."""
+        listed = {"q": query} if like is None else {"like": str(like)}
+        back = _search_url(listed, rank // self._page_size + 1)
+        first = max(rank - 1, 0)
+        try:
+            around = self._find(query, like, first, rank + 2 - first).matches
+        except (ModelNotReady, ModelUnavailable, NotFound):
+            return back, None, None
+        by_rank = dict(enumerate(around, start=first))
+        return back, _ranked_url(by_rank, rank - 1, listed), _ranked_url(by_rank, rank + 1, listed)
+
+    def _page_of(self, images: list[Image]) -> tuple[tuple[Image, ...], bool]:
+        """The pictures of one page, and whether the one beyond it shows that there is more."""
+        return tuple(images[: self._page_size]), len(images) > self._page_size
+
+    def _page_or_tiles(self, request: Request, page: GalleryPage | SearchPage, status_code: int = 200) -> HTMLResponse:
+        if FRAGMENT_HEADER in request.headers:
+            return self._renderer.fragment(request, "_tiles.html", page)
+        return self._renderer.page(request, page, status_code)
+
+
+def _search_url(listed: dict[str, str], page: int) -> str:
+    return f"/search?{urlencode(listed | ({'page': str(page)} if page > 1 else {}))}"
+
+
+def _ranked_url(by_rank: dict[int, Match], rank: int, listed: dict[str, str]) -> str | None:
+    match = by_rank.get(rank)
+    return f"/images/{match.image.id}?{urlencode(listed | {'rank': str(rank)})}" if match else None

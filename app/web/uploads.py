@@ -1,0 +1,131 @@
+"""Files that come in over HTTP, taken in one by one: whatever is wrong with one of them costs only that one."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from app.errors import InvalidInput, TooLarge
+from app.library.intake import Intake, clean_name
+from app.media.store import Incoming
+from app.models import Outcome, UploadResult
+from app.web.multipart import Part, read_files
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class UploadLimits:
+    """``file_bytes``: of one file. ``files``: in one request."""
+
+    file_bytes: int
+    files: int
+
+    @property
+    def file_mb(self) -> int:
+        return self.file_bytes // 1_000_000
+
+
+async def take_in(request: Request, intake: Intake, limits: UploadLimits) -> list[UploadResult]:
+    """Take in every file of a multipart body, under whatever field name, while the body still comes in."""
+    results: list[UploadResult] = []
+
+    def begin(_field: str, filename: str) -> Part:
+        return _UploadPart(intake, limits, filename, results)
+
+    await read_files(request, begin)
+    return results
+
+
+class _UploadPart:
+    def __init__(self, intake: Intake, limits: UploadLimits, filename: str, results: list[UploadResult]) -> None:
+        self._intake = intake
+        self._limits = limits
+        self._filename = filename
+        self._results = results
+        self._incoming: Incoming | None = None
+        self._reason: str | None = None
+        if len(results) >= limits.files:
+            self._reason = f"One upload holds at most {limits.files:,} files (GLIMPSE_MAX_FILES). Send it again alone."
+
+    def write(self, data: bytes) -> None:
+        if self._reason is not None:
+            return  # the rest of a refused file is read past
+        try:
+            if self._incoming is None:
+                self._incoming = self._intake.incoming()
+            self._incoming.write(data)
+        except OSError as error:
+            self._refuse(_disk_reason(error))
+            return
+        if self._incoming.bytes > self._limits.file_bytes:
+            self._refuse(f"The file is larger than {self._limits.file_mb:,} MB (GLIMPSE_MAX_FILE_MB).")
+
+    def end(self) -> None:
+        if self._incoming is None and not self._filename:
+            return  # a form that was sent without a file being chosen
+        if self._reason is None:
+            self._add()
+        if self._reason is not None:
+            self._results.append(UploadResult(clean_name(self._filename), Outcome.REJECTED, reason=self._reason))
+        self.abort()
+
+    def _add(self) -> None:
+        try:
+            incoming = self._incoming or self._intake.incoming()
+            with incoming:
+                self._results.append(self._intake.add(incoming, self._filename))
+        except OSError as error:
+            self._reason = _disk_reason(error)
+
+    def abort(self) -> None:
+        if self._incoming is not None:
+            self._incoming.__exit__()
+            self._incoming = None
+
+    def _refuse(self, reason: str) -> None:
+        self._reason = reason
+        self.abort()
+
+
+def _disk_reason(error: OSError) -> str:
+    log.error("file could not be stored reason=%s", error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "The server's disk is full. Nothing of this file was kept; make room and send it again."
+    return "The server could not store this file. Its log says why; send it again later."
+
+
+async def read_picture(request: Request, limits: UploadLimits) -> bytes:
+    """The one picture of a multipart body, in memory. Raises `InvalidInput` if there is none, `TooLarge`."""
+    parts: list[_MemoryPart] = []
+
+    def begin(field: str, _filename: str) -> Part | None:
+        if field != "file" or parts:
+            return None
+        parts.append(_MemoryPart(limits))
+        return parts[0]
+
+    await read_files(request, begin)
+    if not parts or not parts[0].data:
+        raise InvalidInput("Send a picture in the field `file`.")
+    return bytes(parts[0].data)
+
+
+class _MemoryPart:
+    def __init__(self, limits: UploadLimits) -> None:
+        self._limits = limits
+        self.data = bytearray()
+
+    def write(self, data: bytes) -> None:
+        self.data += data
+        if len(self.data) > self._limits.file_bytes:
+            raise TooLarge(f"The picture is larger than {self._limits.file_mb:,} MB (GLIMPSE_MAX_FILE_MB).")
+
+    def end(self) -> None:
+        """Nothing to do: the bytes are read from `data`."""
+
+    def abort(self) -> None:
+        self.data.clear()

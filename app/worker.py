@@ -1,0 +1,230 @@
+"""The worker: two loops over the library's units of work, and the child process the server keeps alive for them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+from app.catalog.images import Images
+from app.catalog.vectors import Vectors
+from app.catalog.workers import Workers
+from app.errors import ModelUnavailable
+from app.library.indexing import Indexer
+from app.vectors.encoder import BackgroundEncoder
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 2.0
+"""How long new work may lie unseen when nobody wakes the worker (another machine took the picture in)."""
+REPORT_BUSY_SECONDS = 1.0
+REPORT_IDLE_SECONDS = 30.0
+"""An idle worker says so rarely: each word is a write, and disks want to sleep."""
+RATE_SECONDS = 20.0
+"""The rate is an average over this long."""
+RETRY_SECONDS = 5.0
+"""Rest after an unexpected failure (disk full, catalog locked), before the work is tried again."""
+STOP_SECONDS = 20.0
+"""A batch of a slow model may take this long; then the child is killed, which loses nothing."""
+
+
+def worker_name() -> str:
+    """Unique among the living: host and process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+class Worker:
+    """Prepares and embeds until told to stop. The model loads meanwhile: preparing does not wait for it."""
+
+    def __init__(
+        self,
+        name: str,
+        indexer: Indexer,
+        images: Images,
+        vectors: Vectors,
+        workers: Workers,
+        encoder: BackgroundEncoder,
+    ) -> None:
+        self._name = name
+        self._indexer = indexer
+        self._images = images
+        self._vectors = vectors
+        self._workers = workers
+        self._encoder = encoder
+        self._stopping = threading.Event()
+        self._more_to_prepare = threading.Event()
+        self._more_to_embed = threading.Event()
+        self._done: deque[tuple[float, int]] = deque()
+
+    def wake(self) -> None:
+        """There is new work."""
+        self._more_to_prepare.set()
+        self._more_to_embed.set()
+
+    def stop(self) -> None:
+        """End after the batches under way."""
+        self._stopping.set()
+        self.wake()
+
+    def run(self) -> None:
+        """Work until `stop`."""
+        self._release_dead()
+        self._encoder.start()
+        loops = [
+            threading.Thread(target=self._loop, args=(self._prepare, self._more_to_prepare), name="prepare"),
+            threading.Thread(target=self._loop, args=(self._embed, self._more_to_embed), name="embed"),
+        ]
+        for loop in loops:
+            loop.start()
+        self._report_until_stopped()
+        for loop in loops:
+            loop.join()
+        self._images.release(self._name)
+        self._workers.leave(self._name)
+
+    def _loop(self, work: Callable[[], bool], more: threading.Event) -> None:
+        while not self._stopping.is_set():
+            more.clear()
+            try:
+                if not work():
+                    more.wait(POLL_SECONDS)
+            except Exception:
+                log.exception("work failed, tried again in %g seconds", RETRY_SECONDS)
+                with suppress(Exception):  # the catalog itself may be what fails; then the lease ends by itself
+                    self._images.release(self._name)
+                self._stopping.wait(RETRY_SECONDS)
+
+    def _prepare(self) -> bool:
+        worked = self._indexer.prepare_next_batch()
+        if worked:
+            self._more_to_embed.set()
+        return worked
+
+    def _embed(self) -> bool:
+        if not self._encoder.wait(POLL_SECONDS):
+            return True
+        try:
+            encoder = self._encoder.get()
+        except ModelUnavailable:
+            return False
+        if self._vectors.serving() is None:
+            self._vectors.serve(encoder.space)
+        embedded = self._indexer.embed_next_batch(encoder)
+        if embedded:
+            self._done.append((time.monotonic(), embedded))
+        return embedded > 0
+
+    def _report_until_stopped(self) -> None:
+        said, said_at = None, 0.0
+        while not self._stopping.is_set():
+            now = time.monotonic()
+            saying = (round(self._rate(), 1), self._encoder.status.message)
+            if saying != said or now - said_at > REPORT_IDLE_SECONDS:
+                with suppress(Exception):  # a locked catalog must not end the worker
+                    self._workers.report(self._name, *saying)
+                    said, said_at = saying, now
+            self._stopping.wait(REPORT_BUSY_SECONDS)
+
+    def _rate(self) -> float:
+        """Pictures per second, lately."""
+        now = time.monotonic()
+        while self._done and self._done[0][0] < now - RATE_SECONDS:
+            self._done.popleft()
+        done = list(self._done)
+        if len(done) < 2:
+            return 0.0
+        # The first batch only marks the beginning: when it started is not known.
+        return sum(n for _, n in done[1:]) / max(now - done[0][0], 0.1)
+
+    def _release_dead(self) -> None:
+        """Take back what workers of this machine had claimed when they died; without this it waits for the lease."""
+        host = socket.gethostname()
+        for name in self._images.claimers():
+            where, _, pid = name.rpartition(":")
+            if name == self._name or (where == host and pid.isdigit() and not _is_alive(int(pid))):
+                released = self._images.release(name, died=True)
+                log.info("claims of a dead worker released worker=%s pictures=%d", name, released)
+
+
+def _is_alive(pid: int) -> bool:
+    if os.name == "nt":  # signal 0 is no question there
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class WorkerProcess:
+    """Keeps one worker process running beside the server.
+
+    A line on its standard input wakes it; the end of that input tells it to stop, also when the server was killed.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._command = list(command)
+        self._environment = dict(environment)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._keep_alive, name="supervise-worker", daemon=True)
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process that runs now."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There is new work."""
+        process = self._process
+        if process is not None and process.stdin is not None:
+            with suppress(OSError, ValueError):  # it just died, or is full of wakes: either way it will look
+                process.stdin.write(b"\n")
+
+    def stop(self) -> None:
+        """End the process, by force if it takes too long."""
+        self._stopping.set()
+        process = self._process
+        if process is not None and process.stdin is not None:
+            with suppress(OSError):
+                process.stdin.close()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _keep_alive(self) -> None:
+        rest = 1.0
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            process = self._start_process()
+            if self._stopping.is_set():  # `stop` came before there was a process to stop
+                process.kill()
+            code = process.wait()
+            if self._stopping.is_set():
+                return
+            rest = 1.0 if time.monotonic() - began > 60 else min(rest * 2, 30.0)
+            log.error("worker ended, started again in %g seconds code=%s", rest, code)
+            self._stopping.wait(rest)
+
+    def _start_process(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and entry
+            self._command, env=self._environment, stdin=subprocess.PIPE, bufsize=0
+        )
+        if process.stdin is not None:
+            os.set_blocking(process.stdin.fileno(), False)  # a worker that hangs must not hang uploads
+        self._process = process
+        return process
