@@ -1,0 +1,108 @@
+"""What tests share: a whole Glimpse on an empty folder, with a fake encoder unless a test asks for a real one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from app.config import Settings
+from app.main import create_app, create_worker
+from app.vectors.encoder import Encoder
+from tests.encoders import ColourEncoder
+
+Upload = tuple[str, bytes]
+"""File name and content."""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """An empty data folder, no child process: tests start their worker themselves."""
+    return Settings(_env_file=None, data=tmp_path, worker=False, model="colours", page_size=20)
+
+
+@dataclass
+class Glimpse:
+    """A running application as its users see it, with the worker at hand."""
+
+    app: FastAPI
+    client: TestClient
+    settings: Settings
+    load: Callable[[], Encoder]
+
+    def upload(self, *files: Upload) -> list[dict[str, object]]:
+        """Hand files to the API; their outcomes."""
+        sent = [("files", (name, data)) for name, data in files]
+        answer = self.client.post("/api/v1/images", files=sent)
+        assert answer.status_code == 200, answer.text
+        results: list[dict[str, object]] = answer.json()["results"]
+        return results
+
+    def counts(self) -> dict[str, int]:
+        counts: dict[str, int] = self.client.get("/api/v1/status").json()["images"]
+        return counts
+
+    def search(self, query: str, **options: int) -> list[str]:
+        """File names of the results, best first."""
+        answer = self.client.get("/api/v1/search", params={"q": query, **options})
+        assert answer.status_code == 200, answer.text
+        return [result["filename"] for result in answer.json()["results"]]
+
+    def work(self, until: Callable[[], bool] | None = None) -> None:
+        """Run a worker until nothing is left to do (or ``until`` holds)."""
+        with self.working():
+            wait_for(until or self.idle)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """A worker runs meanwhile, in a thread."""
+        with create_worker(self.settings, self.load) as worker:
+            thread = threading.Thread(target=worker.run)
+            thread.start()
+            try:
+                yield
+            finally:
+                worker.stop()
+                thread.join()
+
+    def idle(self) -> bool:
+        counts = self.counts()
+        return counts["pending"] + counts["prepared"] == 0
+
+    def ready(self) -> bool:
+        return self.client.get("/readyz").status_code == 200
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait until ``condition`` holds; fail if it never does."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds:g} seconds in vain for {condition}"
+        time.sleep(0.02)
+
+
+@contextmanager
+def running(settings: Settings, load: Callable[[], Encoder] = ColourEncoder) -> Iterator[Glimpse]:
+    """Start an application on ``settings``; ready when a query can be answered."""
+    app = create_app(settings, load)
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        glimpse = Glimpse(app, client, settings, load)
+        wait_for(glimpse.ready)
+        yield glimpse
+
+
+@pytest.fixture
+def glimpse(settings: Settings) -> Iterator[Glimpse]:
+    """An empty gallery with the colour encoder."""
+    with running(settings) as started:
+        yield started
+
+
+Start = Callable[..., AbstractContextManager[Glimpse]]

@@ -1,0 +1,28 @@
+"""Whole lives: a picture from its upload to its end."""
+
+from __future__ import annotations
+
+from tests.conftest import Glimpse
+from tests.pictures import picture
+
+
+def test_a_picture_is_uploaded_indexed_found_deleted_and_gone(glimpse: Glimpse) -> None:
+    red, blue = picture("red"), picture("blue")
+    first, second = glimpse.upload(("rose.jpg", red), ("sea.jpg", blue))
+    assert (first["outcome"], second["outcome"]) == ("added", "added")
+    assert 'alt="rose"' in glimpse.client.get("/").text
+
+    glimpse.work()
+    assert glimpse.search("something red") == ["rose.jpg", "sea.jpg"]
+    assert glimpse.search("something blue") == ["sea.jpg", "rose.jpg"]
+
+    assert glimpse.client.delete(f"/api/v1/images/{first['id']}").status_code == 204
+    assert glimpse.search("something red") == ["sea.jpg"]
+    assert glimpse.client.get(f"/images/{first['id']}").status_code == 404
+    assert 'alt="rose"' not in glimpse.client.get("/").text
+
+    [again] = glimpse.upload(("rose again.jpg", red))
+    assert again["outcome"] == "added"
+    assert again["id"] != first["id"]
+    glimpse.work()
+    assert glimpse.search("something red") == ["rose again.jpg", "sea.jpg"]
