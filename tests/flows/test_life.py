@@ -10,7 +10,7 @@ def test_a_picture_is_uploaded_indexed_found_deleted_and_gone(glimpse: Glimpse) 
     red, blue = picture("red"), picture("blue")
     first, second = glimpse.upload(("rose.jpg", red), ("sea.jpg", blue))
     assert (first["outcome"], second["outcome"]) == ("added", "added")
-    assert 'alt="rose"' in glimpse.client.get("/").text
+    assert f'href="/images/{first["id"]}"' in glimpse.client.get("/").text
 
     glimpse.work()
     assert glimpse.search("something red") == ["rose.jpg", "sea.jpg"]
@@ -19,7 +19,7 @@ def test_a_picture_is_uploaded_indexed_found_deleted_and_gone(glimpse: Glimpse) 
     assert glimpse.client.delete(f"/api/v1/images/{first['id']}").status_code == 204
     assert glimpse.search("something red") == ["sea.jpg"]
     assert glimpse.client.get(f"/images/{first['id']}").status_code == 404
-    assert 'alt="rose"' not in glimpse.client.get("/").text
+    assert f'href="/images/{first["id"]}"' not in glimpse.client.get("/").text
 
     [again] = glimpse.upload(("rose again.jpg", red))
     assert again["outcome"] == "added"
