@@ -2,10 +2,11 @@
 import { announce, fetchPage, ignore } from "./page.js"
 
 let asking = false
+const pause = () => document.querySelector("[data-status]")?.dataset.poll
 
 async function refresh() {
   const line = document.querySelector("[data-status]")
-  if (!line || asking) return
+  if (!line || asking || document.hidden) return
   asking = true
   try {
     const fresh = (await fetchPage(line.dataset.status)).querySelector("[data-status]")
@@ -18,7 +19,10 @@ async function refresh() {
   }
 }
 
-setInterval(() => {
-  if (!document.hidden && document.querySelector("[data-status][data-poll]")) refresh()
-}, 1500)
-document.addEventListener("glimpse:added", refresh)
+// The line says itself how soon, in milliseconds; one that says nothing is left alone.
+async function loop() {
+  if (pause()) await refresh()
+  setTimeout(loop, pause() ?? 1500)
+}
+setTimeout(loop, 1500)
+document.addEventListener("glimpse:added", () => { if (!pause()) refresh() })
