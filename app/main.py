@@ -22,7 +22,6 @@ from app.catalog.receipts import Receipts
 from app.catalog.vectors import Vectors
 from app.catalog.workers import Workers
 from app.config import PROJECT, STARTER_MODEL, Settings
-from app.library.demo import draw_demo_pictures
 from app.library.indexing import Indexer
 from app.library.intake import Intake
 from app.library.library import Library
@@ -46,6 +45,9 @@ log = logging.getLogger(__name__)
 
 TEND_SECONDS = 15.0
 """How often snapshots and unused indexes are looked after."""
+
+HEAD_START_SECONDS = 0.3
+"""Pages come first: importing a model's libraries holds up everything else in the process for moments at a time."""
 
 LoadEncoder = Callable[[], Encoder]
 
@@ -144,31 +146,43 @@ async def _running(
 ) -> AsyncIterator[None]:
     """Starts what runs beside the requests, and stops it in reverse order. Nothing here waits for a model."""
     stopping = threading.Event()
+
+    def start_up() -> None:
+        if process is not None:
+            if stopping.wait(HEAD_START_SECONDS):
+                return
+            process.start()
+        core.encoder.start()
+        _in_thread(library.searcher.serve)
+        library.intake.recover()
+        if settings.demo:
+            _fill_with_demo(library, stopping)
+
     with ExitStack() as stack:
         stack.callback(core.close)
         core.database.migrate()
         stack.callback(library.searcher.close)
-        core.encoder.start()
         if process is not None:
             stack.callback(process.stop)
-            process.start()
         stack.callback(stopping.set)
-        for task in (
-            lambda: _recover(library, settings.demo, stopping),
-            library.searcher.serve,
-            lambda: _tend(library, stopping),
-        ):
-            threading.Thread(target=task, daemon=True).start()
+        _in_thread(start_up)
+        _in_thread(lambda: _tend(library, stopping))
         yield
 
 
-def _recover(library: Library, demo: bool, stopping: threading.Event) -> None:
-    library.intake.recover()
-    if demo and library.images.counts().total == 0:
-        for picture in draw_demo_pictures():
-            if stopping.is_set():
-                return
-            library.intake.add_bytes(picture.data, picture.filename)
+def _in_thread(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, daemon=True).start()
+
+
+def _fill_with_demo(library: Library, stopping: threading.Event) -> None:
+    from app.library.demo import draw_demo_pictures  # most starts have no use for it
+
+    if library.images.counts().total:
+        return
+    for picture in draw_demo_pictures():
+        if stopping.is_set():
+            return
+        library.intake.add_bytes(picture.data, picture.filename)
 
 
 def _tend(library: Library, stopping: threading.Event) -> None:
