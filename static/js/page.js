@@ -1,10 +1,10 @@
 // Pages are the interface: scripts fetch the same HTML a person would, and take the part they need.
 
-// Errors are thrown, save those listed in `also`: some pages say with their status that they are not the last word.
-export async function fetchPage(url, { signal, fragment = false, also = [] } = {}) {
+// `errors`: an error page is as good an answer as any; otherwise it is thrown.
+export async function fetchPage(url, { signal, fragment = false, errors = false } = {}) {
   const headers = fragment ? { "HX-Request": "true" } : {}
   const response = await fetch(url, { headers, signal })
-  if (!response.ok && !also.includes(response.status)) throw new Error(`${url} answered ${response.status}`)
+  if (!response.ok && !errors) throw new Error(`${url} answered ${response.status}`)
   return new DOMParser().parseFromString(await response.text(), "text/html")
 }
 

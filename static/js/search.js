@@ -20,10 +20,11 @@ async function show(url) {
   running = new AbortController()
   const { signal } = running
   main.setAttribute("aria-busy", "true")
-  const page = await fetchPage(url, { signal, also: [503] }) // 503: the model is not ready, the page says so
+  const page = await fetchPage(url, { signal, errors: true }).finally(() => {
+    if (!signal.aborted) main.removeAttribute("aria-busy")
+  })
   shown = url
   main.replaceChildren(...page.querySelector("main").childNodes)
-  main.removeAttribute("aria-busy")
   document.title = page.title
   announce(main.querySelector("[data-say]")?.textContent ?? main.querySelector(".empty-title")?.textContent)
   lookAgain(url)

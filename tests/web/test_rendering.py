@@ -192,6 +192,11 @@ class TestGallery:
         html = text(renderer.page(asked(), GalleryPage(IDLE, (IMAGE,), None, "/?before=7")))
         assert 'rel="next" href="/?before=7"' in html
 
+    def test_points_to_problems(self, renderer: Renderer) -> None:
+        status = replace(IDLE, counts=Counts(indexed=3, failed=2))
+        html = text(renderer.page(asked(), GalleryPage(status, (IMAGE,), None, None)))
+        assert '<a href="/problems">2 could not be read</a>' in html
+
     def test_invites_when_it_is_empty(self, renderer: Renderer) -> None:
         html = text(renderer.page(asked(), GalleryPage(replace(IDLE, counts=Counts()), (), None, None)))
         assert "Your gallery is empty" in html
@@ -326,10 +331,6 @@ class TestStatusLine:
         html = self.line(renderer, replace(IDLE, model=ModelStatus("auto", ModelState.LOADING)))
         assert "The model is warming up" in html
         assert "data-poll" in html
-
-    def test_points_to_problems(self, renderer: Renderer) -> None:
-        html = self.line(renderer, replace(IDLE, counts=Counts(indexed=3, failed=2)))
-        assert '<a href="/problems">2 pictures could not be read</a>' in html
 
 
 class TestFooter:
