@@ -60,7 +60,8 @@ class Incoming:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._file.close()
+        with suppress(OSError):  # a full disk: what is still in the buffer is not wanted either
+            self._file.close()
         self.path.unlink(missing_ok=True)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from app.errors import InvalidInput, NotFound, TooLarge
@@ -18,7 +18,7 @@ from app.library.intake import clean_name
 from app.library.library import Library
 from app.media.pictures import derivative_sizes
 from app.models import Image, ImageState, Match, ModelState, Outcome, Results, UploadResult
-from app.web.uploads import UploadLimits, read_picture, take_in
+from app.web.uploads import UploadLimits, read_picture, take_in, take_in_bytes
 
 PREFIX = "/api/v1"
 MOST_RESULTS = 1000
@@ -87,11 +87,16 @@ class UploadList(BaseModel):
     results: list[UploadBody]
 
 
+def _without_surrogates(name: object) -> object:
+    """Names that are no UTF-8 on the client's disk come as halves of characters, which no database takes."""
+    return name.encode("utf-8", "replace").decode() if isinstance(name, str) else name
+
+
 class EncodedImage(BaseModel):
     """A picture as JSON."""
 
     image: str = Field(description="The file, in base64.")
-    filename: str = Field(default="", max_length=10_000)
+    filename: Annotated[str, BeforeValidator(_without_surrogates)] = Field(default="", max_length=10_000)
 
 
 class MatchBody(BaseModel):
@@ -251,7 +256,7 @@ class Api:
             raise InvalidInput('Send {"image": "<base64>", "filename": "…"}.') from error
         if len(data) > self._limits.file_bytes:
             raise TooLarge(f"The picture is larger than {self._limits.file_mb:,} MB (GLIMPSE_MAX_FILE_MB).")
-        return await run_in_threadpool(self._library.intake.add_bytes, data, encoded.filename)
+        return await run_in_threadpool(take_in_bytes, data, encoded.filename, self._library.intake, self._limits)
 
     def list_images(
         self,

@@ -12,7 +12,7 @@ from typing import Protocol
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from app.errors import InvalidInput
 
@@ -43,24 +43,29 @@ async def read_files(request: Request, begin: BeginPart) -> None:
     kind, options = parse_options_header(request.headers.get("content-type"))
     if kind != b"multipart/form-data" or b"boundary" not in options:
         raise InvalidInput("Send files as multipart/form-data.")
-    reader = _Reader(options[b"boundary"], begin)
     try:
-        async for piece in _pieces(request):
-            await run_in_threadpool(reader.feed, piece)
-        await run_in_threadpool(reader.finish)
+        reader = _Reader(options[b"boundary"], begin)
+        try:
+            async for piece in _pieces(request):
+                await run_in_threadpool(reader.feed, piece)
+            await run_in_threadpool(reader.finish)
+        finally:
+            await run_in_threadpool(reader.close)
     except FormParserError as error:
         raise InvalidInput("The upload is not well-formed multipart/form-data.") from error
-    finally:
-        await run_in_threadpool(reader.close)
 
 
 async def _pieces(request: Request) -> AsyncIterator[bytes]:
     piece = bytearray()
-    async for chunk in request.stream():
-        piece += chunk
-        if len(piece) >= PIECE:
-            yield bytes(piece)
-            piece.clear()
+    try:
+        async for chunk in request.stream():
+            piece += chunk
+            if len(piece) >= PIECE:
+                yield bytes(piece)
+                piece.clear()
+    except ClientDisconnect:
+        yield bytes(piece)  # files that came in whole are kept
+        raise
     yield bytes(piece)
 
 

@@ -40,6 +40,15 @@ async def take_in(request: Request, intake: Intake, limits: UploadLimits) -> lis
     return results
 
 
+def take_in_bytes(data: bytes, filename: str, intake: Intake, limits: UploadLimits) -> UploadResult:
+    """Take in one file that is in memory already."""
+    results: list[UploadResult] = []
+    part = _UploadPart(intake, limits, filename or "unnamed", results)
+    part.write(data)
+    part.end()
+    return results[0]
+
+
 class _UploadPart:
     def __init__(self, intake: Intake, limits: UploadLimits, filename: str, results: list[UploadResult]) -> None:
         self._intake = intake
