@@ -1,0 +1,146 @@
+"""The schema and its migrations, and what transactions promise."""
+
+from __future__ import annotations
+
+import multiprocessing
+import uuid
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import insert, select, text
+from sqlalchemy.exc import IntegrityError
+
+from app.catalog.database import Database
+from app.catalog.tables import identity, metadata, vectors, workers
+
+
+def open_and_migrate(url: str) -> str:
+    """What each process does at its start. Returns which catalog it found."""
+    database = Database(url)
+    database.migrate()
+    found = database.identity()
+    database.close()
+    return found
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'folder that is not there yet' / 'catalog.sqlite3'}"
+
+
+def test_migrations_build_what_the_tables_say(url: str) -> None:
+    database = Database(url)
+    database.migrate()
+    with database.reading() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    database.close()
+
+
+def test_migrating_twice_changes_nothing(url: str) -> None:
+    assert open_and_migrate(url) == open_and_migrate(url)
+
+
+def test_threads_that_start_together_find_one_catalog(url: str) -> None:
+    ready = Barrier(4)
+
+    def start() -> str:
+        ready.wait(10)
+        return open_and_migrate(url)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = [pool.submit(start) for _ in range(4)]
+    assert len({future.result() for future in found}) == 1
+
+
+def test_processes_that_start_together_find_one_catalog(url: str) -> None:
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        assert len(set(pool.map(open_and_migrate, [url, url]))) == 1
+
+
+def test_each_catalog_has_an_identity_of_its_own(tmp_path: Path) -> None:
+    first, second = (open_and_migrate(f"sqlite:///{tmp_path / name}.sqlite3") for name in ("a", "b"))
+    assert uuid.UUID(first) != uuid.UUID(second)
+
+
+def test_a_migration_that_fails_leaves_the_catalog_as_it_was(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from alembic import command
+
+    upgrade = command.upgrade
+
+    def fail(config: object, revision: str) -> None:
+        upgrade(config, revision)  # type: ignore[arg-type]
+        raise RuntimeError("power cut")
+
+    monkeypatch.setattr(command, "upgrade", fail)
+    database = Database(url)
+    with pytest.raises(RuntimeError, match="power cut"):
+        database.migrate()
+    with database.reading() as connection:
+        assert connection.scalars(text("SELECT name FROM sqlite_master")).all() == []
+    monkeypatch.undo()
+    database.migrate()
+    assert database.identity()
+    database.close()
+
+
+def test_it_writes_ahead_and_survives_a_power_cut(database: Database) -> None:
+    with database.reading() as connection:
+        assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
+        assert connection.scalar(text("PRAGMA synchronous")) == 2  # FULL
+        assert connection.scalar(text("PRAGMA foreign_keys")) == 1
+
+
+def test_foreign_keys_hold(database: Database) -> None:
+    with pytest.raises(IntegrityError), database.writing() as connection:
+        connection.execute(insert(vectors).values(space_id=99, image_id=1))
+
+
+def test_a_block_that_raises_is_undone(database: Database) -> None:
+    def write_and_fail() -> None:
+        with database.writing() as connection:
+            connection.execute(insert(workers).values(name="w", seen_at=0, rate=0))
+            raise RuntimeError("disk full")
+
+    with pytest.raises(RuntimeError, match="disk full"):
+        write_and_fail()
+    with database.reading() as connection:
+        assert connection.execute(select(workers)).all() == []
+
+
+def test_a_reader_neither_waits_for_a_writer_nor_sees_half_of_what_it_does(database: Database) -> None:
+    with database.writing() as writing:
+        writing.execute(insert(workers).values(name="w", seen_at=0, rate=0))
+        with database.reading() as reading:
+            assert reading.execute(select(workers)).all() == []
+    with database.reading() as reading:
+        assert len(reading.execute(select(workers)).all()) == 1
+
+
+def test_a_read_is_one_view_from_its_first_statement_to_its_last(database: Database) -> None:
+    with database.reading() as reading:
+        before = reading.scalars(select(identity.c.uuid)).all()
+        with database.writing() as writing:
+            writing.execute(insert(identity).values(uuid=str(uuid.uuid4())))
+        assert reading.scalars(select(identity.c.uuid)).all() == before
+
+
+def test_writers_wait_for_each_other(database: Database) -> None:
+    with database.writing() as connection:
+        connection.execute(insert(workers).values(name="count", seen_at=0, rate=0))
+
+    def count_up() -> None:
+        for _ in range(10):
+            with database.writing() as connection:
+                seen = connection.scalar(select(workers.c.rate)) or 0.0
+                connection.execute(workers.update().values(rate=seen + 1))
+
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(count_up) for _ in range(4)]:
+            future.result()
+    with database.reading() as connection:
+        assert connection.scalar(select(workers.c.rate)) == 40
