@@ -5,163 +5,39 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from app.errors import InvalidInput, NotFound, TooLarge
-from app.library.intake import clean_name
 from app.library.library import Library
-from app.media.pictures import derivative_sizes
-from app.models import Image, ImageState, Match, ModelState, Outcome, Results, UploadResult
+from app.models import ImageState, Results, UploadResult
+from app.web.bodies import (
+    MOST_RESULTS,
+    EncodedImage,
+    ImageBody,
+    ImageList,
+    Problem,
+    SearchBody,
+    SearchRequest,
+    StatusBody,
+    UploadList,
+    image_body,
+    match_body,
+    path_of,
+    status_body,
+    upload_body,
+)
 from app.web.uploads import UploadLimits, read_picture, take_in, take_in_bytes
 
 PREFIX = "/api/v1"
-MOST_RESULTS = 1000
-"""Results in one answer."""
 
 ImageId = Annotated[int, Path(ge=1, le=2**63 - 1, description="Id of a picture.")]
 Limit = Annotated[int, Query(ge=1, le=MOST_RESULTS, description="Results in this answer.")]
 Offset = Annotated[int, Query(ge=0, le=10_000_000, description="Results to leave out before these.")]
-
-
-class Problem(BaseModel):
-    """An error (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-
-
-class ImageUrls(BaseModel):
-    """Paths on this server."""
-
-    page: str
-    original: str
-    thumbnails: dict[str, str] = Field(description="By width in pixels. Empty until the picture is prepared.")
-
-
-class ImageBody(BaseModel):
-    """A picture of the library."""
-
-    id: int
-    md5: str
-    filename: str
-    format: str
-    bytes: int
-    width: int
-    height: int
-    state: ImageState
-    reason: str | None = Field(description="Why it failed.")
-    added_at: datetime
-    taken_at: datetime | None = Field(description="By the camera's own clock, without a zone.")
-    camera: str | None
-    urls: ImageUrls
-
-
-class ImageList(BaseModel):
-    """Pictures, newest first."""
-
-    images: list[ImageBody]
-    next: str | None = Field(description="Path of the next page.")
-
-
-class UploadBody(BaseModel):
-    """What became of one file."""
-
-    filename: str
-    outcome: Outcome
-    id: int | None
-    url: str | None
-    reason: str | None
-
-
-class UploadList(BaseModel):
-    """One result for each file, in the order sent."""
-
-    results: list[UploadBody]
-
-
-def _without_surrogates(name: object) -> object:
-    """Names that are no UTF-8 on the client's disk come as halves of characters, which no database takes."""
-    return name.encode("utf-8", "replace").decode() if isinstance(name, str) else name
-
-
-class EncodedImage(BaseModel):
-    """A picture as JSON."""
-
-    image: str = Field(description="The file, in base64.")
-    filename: Annotated[str, BeforeValidator(_without_surrogates)] = Field(default="", max_length=10_000)
-
-
-class MatchBody(BaseModel):
-    """A picture that was found."""
-
-    id: int
-    score: float = Field(description="Cosine between the picture's vector and the query's, -1 to 1.")
-    filename: str
-    width: int
-    height: int
-    taken_at: datetime | None
-    urls: ImageUrls
-
-
-class SearchBody(BaseModel):
-    """One page of results, best first, ties by id."""
-
-    query: str
-    model: str
-    indexed: int = Field(description="Pictures that can be found so far.")
-    total: int = Field(description="Pictures in the library.")
-    results: list[MatchBody]
-    next: str | None = Field(description="Path of the next page.")
-
-
-class SearchRequest(BaseModel):
-    """A search as JSON."""
-
-    query: str
-    top_k: int = Field(default=50, ge=1, le=MOST_RESULTS)
-
-
-class ModelBody(BaseModel):
-    """The model of this process."""
-
-    name: str
-    space: str | None = Field(description="Fingerprint of its embedding space.")
-    state: ModelState
-    message: str | None
-
-
-class CountsBody(BaseModel):
-    """Pictures by state."""
-
-    total: int
-    pending: int
-    prepared: int
-    indexed: int
-    failed: int
-
-
-class WorkerBody(BaseModel):
-    """All workers together."""
-
-    alive: bool
-    rate: float = Field(description="Pictures embedded per second, lately.")
-    message: str | None
-
-
-class StatusBody(BaseModel):
-    """What the library is doing."""
-
-    model: ModelBody
-    images: CountsBody
-    worker: WorkerBody
 
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -177,7 +53,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 _FILE = {"type": "string", "format": "binary"}
 _MULTIPART = {
     "type": "object",
-    "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+    "properties": {"files": {"type": "array", "items": _FILE}},
 }
 _ADD_BODY = {
     "requestBody": {
@@ -241,7 +117,7 @@ class Api:
             results = await take_in(request, self._library.intake, self._limits)
             if not results:
                 raise InvalidInput("There is no file in this upload. Send pictures in the field `files`.")
-        return UploadList(results=[_upload_body(request, result) for result in results])
+        return UploadList(results=[upload_body(request, result) for result in results])
 
     async def _add_encoded(self, request: Request) -> UploadResult:
         body = bytearray()
@@ -270,15 +146,15 @@ class Api:
         following = None
         if len(images) > limit:
             query = {"limit": limit, "before": images[limit - 1].id} | ({"state": state.value} if state else {})
-            following = _path(request, f"{PREFIX}/images?{urlencode(query)}")
-        return ImageList(images=[_image_body(request, image) for image in images[:limit]], next=following)
+            following = path_of(request, f"{PREFIX}/images?{urlencode(query)}")
+        return ImageList(images=[image_body(request, image) for image in images[:limit]], next=following)
 
     def get_image(self, request: Request, image_id: ImageId) -> ImageBody:
         """One picture with its facts."""
         image = self._library.images.get(image_id)
         if image is None:
             raise NotFound("There is no picture with this id (any more).")
-        return _image_body(request, image)
+        return image_body(request, image)
 
     def delete_image(self, image_id: ImageId) -> Response:
         """Remove a picture from every page and search, and its file."""
@@ -313,24 +189,7 @@ class Api:
 
     def status(self) -> StatusBody:
         """What the library is doing."""
-        status = self._library.status.read()
-        counts, model, worker = status.counts, status.model, status.worker
-        return StatusBody(
-            model=ModelBody(
-                name=model.name,
-                space=model.space.fingerprint if model.space else None,
-                state=model.state,
-                message=model.message,
-            ),
-            images=CountsBody(
-                total=counts.total,
-                pending=counts.pending,
-                prepared=counts.prepared,
-                indexed=counts.indexed,
-                failed=counts.failed,
-            ),
-            worker=WorkerBody(alive=worker.alive, rate=worker.rate, message=worker.message),
-        )
+        return status_body(self._library.status.read())
 
     def _search_body(
         self, request: Request, query: str, results: Results, path: str | None, listed: dict[str, str]
@@ -339,13 +198,13 @@ class Api:
         following = None
         if results.has_more and path is not None:
             paging = {"limit": str(results.limit), "offset": str(results.offset + results.limit)}
-            following = _path(request, f"{PREFIX}{path}?{urlencode(listed | paging)}")
+            following = path_of(request, f"{PREFIX}{path}?{urlencode(listed | paging)}")
         return SearchBody(
             query=query,
             model=results.model,
             indexed=counts.indexed,
             total=counts.total,
-            results=[_match_body(request, match) for match in results.matches],
+            results=[match_body(request, match) for match in results.matches],
             next=following,
         )
 
@@ -369,54 +228,3 @@ def health_router(library: Library) -> APIRouter:
     router.get("/healthz")(healthz)
     router.get("/readyz", responses={503: {"description": "No query can be answered yet"}})(readyz)
     return router
-
-
-def _path(request: Request, path: str) -> str:
-    return f"{request.scope.get('root_path', '')}{path}"
-
-
-def _urls(request: Request, image: Image) -> ImageUrls:
-    sizes = derivative_sizes(image.width, image.height) if image.has_thumbnails else ()
-    return ImageUrls(
-        page=_path(request, f"/images/{image.id}"),
-        original=_path(request, f"/images/{image.id}/original"),
-        thumbnails={str(size.width): _path(request, f"/thumbs/{size.name}/{image.md5}.webp") for size in sizes},
-    )
-
-
-def _image_body(request: Request, image: Image) -> ImageBody:
-    return ImageBody(
-        id=image.id,
-        md5=image.md5,
-        filename=image.filename,
-        format=image.format,
-        bytes=image.bytes,
-        width=image.width,
-        height=image.height,
-        state=image.state,
-        reason=image.reason,
-        added_at=image.added_at,
-        taken_at=image.taken_at,
-        camera=image.camera,
-        urls=_urls(request, image),
-    )
-
-
-def _match_body(request: Request, match: Match) -> MatchBody:
-    image = match.image
-    return MatchBody(
-        id=image.id,
-        score=match.score,
-        filename=image.filename,
-        width=image.width,
-        height=image.height,
-        taken_at=image.taken_at,
-        urls=_urls(request, image),
-    )
-
-
-def _upload_body(request: Request, result: UploadResult) -> UploadBody:
-    url = _path(request, f"/images/{result.image_id}") if result.image_id is not None else None
-    return UploadBody(
-        filename=clean_name(result.filename), outcome=result.outcome, id=result.image_id, url=url, reason=result.reason
-    )

@@ -1,0 +1,221 @@
+"""The JSON bodies of the API, and how the project's nouns become them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Request
+from pydantic import BaseModel, BeforeValidator, Field
+
+from app.media.pictures import derivative_sizes
+from app.models import Image, ImageState, LibraryStatus, Match, ModelState, Outcome, UploadResult
+
+MOST_RESULTS = 1000
+"""Results in one answer."""
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+class ImageUrls(BaseModel):
+    """Paths on this server."""
+
+    page: str
+    original: str
+    thumbnails: dict[str, str] = Field(description="By width in pixels. Empty until the picture is prepared.")
+
+
+class ImageBody(BaseModel):
+    """A picture of the library."""
+
+    id: int
+    md5: str
+    filename: str
+    format: str
+    bytes: int
+    width: int
+    height: int
+    state: ImageState
+    reason: str | None = Field(description="Why it failed.")
+    added_at: datetime
+    taken_at: datetime | None = Field(description="By the camera's own clock, without a zone.")
+    camera: str | None
+    urls: ImageUrls
+
+
+class ImageList(BaseModel):
+    """Pictures, newest first."""
+
+    images: list[ImageBody]
+    next: str | None = Field(description="Path of the next page.")
+
+
+class UploadBody(BaseModel):
+    """What became of one file."""
+
+    filename: str
+    outcome: Outcome
+    id: int | None
+    url: str | None
+    reason: str | None
+
+
+class UploadList(BaseModel):
+    """One result for each file, in the order sent."""
+
+    results: list[UploadBody]
+
+
+def _without_surrogates(name: object) -> object:
+    """Names that are no UTF-8 on the client's disk come as halves of characters, which no database takes."""
+    return name.encode("utf-8", "replace").decode() if isinstance(name, str) else name
+
+
+class EncodedImage(BaseModel):
+    """A picture as JSON."""
+
+    image: str = Field(description="The file, in base64.")
+    filename: Annotated[str, BeforeValidator(_without_surrogates)] = Field(default="", max_length=10_000)
+
+
+class MatchBody(BaseModel):
+    """A picture that was found."""
+
+    id: int
+    score: float = Field(description="Cosine between the picture's vector and the query's, -1 to 1.")
+    filename: str
+    width: int
+    height: int
+    taken_at: datetime | None
+    urls: ImageUrls
+
+
+class SearchBody(BaseModel):
+    """One page of results, best first, ties by id."""
+
+    query: str
+    model: str
+    indexed: int = Field(description="Pictures that can be found so far.")
+    total: int = Field(description="Pictures in the library.")
+    results: list[MatchBody]
+    next: str | None = Field(description="Path of the next page.")
+
+
+class SearchRequest(BaseModel):
+    """A search as JSON."""
+
+    query: str
+    top_k: int = Field(default=50, ge=1, le=MOST_RESULTS)
+
+
+class ModelBody(BaseModel):
+    """The model of this process."""
+
+    name: str
+    space: str | None = Field(description="Fingerprint of its embedding space.")
+    state: ModelState
+    message: str | None
+
+
+class CountsBody(BaseModel):
+    """Pictures by state."""
+
+    total: int
+    pending: int
+    prepared: int
+    indexed: int
+    failed: int
+
+
+class WorkerBody(BaseModel):
+    """All workers together."""
+
+    alive: bool
+    rate: float = Field(description="Pictures embedded per second, lately.")
+    message: str | None
+
+
+class StatusBody(BaseModel):
+    """What the library is doing."""
+
+    model: ModelBody
+    images: CountsBody
+    worker: WorkerBody
+
+
+def path_of(request: Request, path: str) -> str:
+    return f"{request.scope.get('root_path', '')}{path}"
+
+
+def urls_of(request: Request, image: Image) -> ImageUrls:
+    sizes = derivative_sizes(image.width, image.height) if image.has_thumbnails else ()
+    return ImageUrls(
+        page=path_of(request, f"/images/{image.id}"),
+        original=path_of(request, f"/images/{image.id}/original"),
+        thumbnails={str(size.width): path_of(request, f"/thumbs/{size.name}/{image.md5}.webp") for size in sizes},
+    )
+
+
+def image_body(request: Request, image: Image) -> ImageBody:
+    return ImageBody(
+        id=image.id,
+        md5=image.md5,
+        filename=image.filename,
+        format=image.format,
+        bytes=image.bytes,
+        width=image.width,
+        height=image.height,
+        state=image.state,
+        reason=image.reason,
+        added_at=image.added_at,
+        taken_at=image.taken_at,
+        camera=image.camera,
+        urls=urls_of(request, image),
+    )
+
+
+def match_body(request: Request, match: Match) -> MatchBody:
+    image = match.image
+    return MatchBody(
+        id=image.id,
+        score=match.score,
+        filename=image.filename,
+        width=image.width,
+        height=image.height,
+        taken_at=image.taken_at,
+        urls=urls_of(request, image),
+    )
+
+
+def upload_body(request: Request, result: UploadResult) -> UploadBody:
+    url = path_of(request, f"/images/{result.image_id}") if result.image_id is not None else None
+    return UploadBody(
+        filename=result.filename, outcome=result.outcome, id=result.image_id, url=url, reason=result.reason
+    )
+
+
+def status_body(status: LibraryStatus) -> StatusBody:
+    counts, model, worker = status.counts, status.model, status.worker
+    return StatusBody(
+        model=ModelBody(
+            name=model.name,
+            space=model.space.fingerprint if model.space else None,
+            state=model.state,
+            message=model.message,
+        ),
+        images=CountsBody(
+            total=counts.total,
+            pending=counts.pending,
+            prepared=counts.prepared,
+            indexed=counts.indexed,
+            failed=counts.failed,
+        ),
+        worker=WorkerBody(alive=worker.alive, rate=worker.rate, message=worker.message),
+    )
