@@ -145,11 +145,12 @@ class Worker:
     def _release_dead(self) -> None:
         """Take back what workers of this machine had claimed when they died; without this it waits for the lease."""
         host = socket.gethostname()
-        for name in self._images.claimers():
+        for name in {*self._images.claimers(), *self._workers.names()}:
             where, _, pid = name.rpartition(":")
             if name == self._name or (where == host and pid.isdigit() and not _is_alive(int(pid))):
                 released = self._images.release(name, died=True)
-                log.info("claims of a dead worker released worker=%s pictures=%d", name, released)
+                self._workers.leave(name)
+                log.info("dead worker cleared away worker=%s claims=%d", name, released)
 
 
 def _is_alive(pid: int) -> bool:

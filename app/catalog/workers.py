@@ -10,8 +10,8 @@ from app.catalog.database import Database
 from app.catalog.tables import workers
 from app.models import WorkerStatus
 
-SILENT_SECONDS = 15.0
-"""A worker that said nothing for this long is taken for dead."""
+SILENT_SECONDS = 75.0
+"""A worker that said nothing for this long is taken for dead. An idle one says something every 30 seconds."""
 
 
 class Workers:
@@ -28,9 +28,14 @@ class Workers:
             connection.execute(insert(workers).values(name=name, seen_at=now, rate=rate, message=message))
 
     def leave(self, name: str) -> None:
-        """The worker stops on purpose."""
+        """The worker has stopped."""
         with self._database.writing() as connection:
             connection.execute(delete(workers).where(workers.c.name == name))
+
+    def names(self) -> list[str]:
+        """Everybody who reported and did not leave."""
+        with self._database.reading() as connection:
+            return [str(name) for name in connection.scalars(select(workers.c.name))]
 
     def status(self) -> WorkerStatus:
         """All workers of the last seconds taken together."""

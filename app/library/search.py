@@ -64,14 +64,14 @@ class Searcher:
     def similar_to(self, image_id: int, offset: int = 0, limit: int = 50) -> Results:
         """Pictures that look like one of the library, itself left out. Needs no model.
 
-        Raises `NotFound`; a picture that is not embedded yet has no similar ones.
+        Raises `NotFound`. A picture that is not embedded yet has no similar ones, nor has any before the first model.
         """
-        serving = self._vectors.serving()
-        if serving is None or self._images.get(image_id) is None:
+        if self._images.get(image_id) is None:
             raise NotFound("This picture is not here (any more).")
-        vector = self._vectors.get(serving.id, image_id)
-        if vector is None:
-            return Results((), offset, limit, False, serving.space.model)
+        serving = self._vectors.serving()
+        vector = self._vectors.get(serving.id, image_id) if serving else None
+        if serving is None or vector is None:
+            return Results((), offset, limit, False, serving.space.model if serving else "")
         return self._nearest(serving, vector, offset, limit, without=image_id)
 
     def serve(self) -> None:

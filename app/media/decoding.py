@@ -6,6 +6,7 @@ Each picture has a time limit, after which its process is killed, and the proces
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -18,6 +19,8 @@ from PIL import Image
 
 from app.errors import PictureError
 from app.media import pictures
+
+log = logging.getLogger(__name__)
 
 MEMORY_LIMIT = 4 << 30
 """Bytes of address space for one decoding process: an 80-megapixel picture takes well under 1 GB."""
@@ -64,6 +67,13 @@ class Decoder:
             raise PictureError(f"Reading the picture takes longer than {self._seconds:g} seconds.") from error
         except ProcessExpired as error:
             raise PictureError("The picture stops the program that reads it, so it is left alone.") from error
+        except PictureError:
+            raise
+        except FileNotFoundError as error:
+            raise PictureError("The file of this picture is missing. Put it back, or delete the picture.") from error
+        except Exception as error:  # a fault of ours, or of the disk: to be seen, but no reason to stop the others
+            log.exception("reading a picture failed")
+            raise PictureError("This picture could not be read. The log says more.") from error
 
     def close(self) -> None:
         """End the processes, also in the middle of a picture."""

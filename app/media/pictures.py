@@ -7,7 +7,9 @@ may be killed (`app.media.decoding`). Formats are decided by content, and only t
 from __future__ import annotations
 
 import io
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -50,7 +52,19 @@ _ALLOWED = tuple(format.pillow for format in FORMATS.values())
 # MPO is what phones write for a JPEG with a second picture behind the first: the JPEG plugin opens it under this name.
 _BY_PILLOW = {format.pillow: name for name, format in FORMATS.items()} | {"MPO": "jpeg"}
 # What a decoder may raise on bytes made to mislead it. Anything else is a fault of ours and should be seen.
-_DECODER_ERRORS = (OSError, ValueError, SyntaxError, ArithmeticError, LookupError, TypeError, EOFError, MemoryError)
+_DECODER_ERRORS = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    ArithmeticError,
+    LookupError,
+    TypeError,
+    EOFError,
+    MemoryError,
+    RuntimeError,  # AVIF
+    struct.error,
+    zlib.error,
+)
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
