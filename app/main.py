@@ -28,6 +28,7 @@ from app.library.library import Library
 from app.library.search import Searcher
 from app.library.status import StatusReader
 from app.media.decoding import Decoder
+from app.media.pictures import FORMATS
 from app.media.store import Store
 from app.vectors.encoder import BackgroundEncoder, Encoder, load_encoder
 from app.vectors.index import IndexCache
@@ -48,6 +49,9 @@ TEND_SECONDS = 15.0
 
 HEAD_START_SECONDS = 0.3
 """Pages come first: importing a model's libraries holds up everything else in the process for moments at a time."""
+
+SENT_AS_THEY_ARE = tuple(format.media_type for format in FORMATS.values())
+"""Pictures are large, most of them don't shrink, and parts of them are asked for by their real offsets."""
 
 LoadEncoder = Callable[[], Encoder]
 
@@ -103,7 +107,7 @@ def create_app(settings: Settings, load: LoadEncoder | None = None) -> FastAPI:
     app.include_router(Api(library, limits).router())
     app.include_router(health_router(library))
     app.mount("/static", ImmutableFiles(directory=PROJECT / "static"), name="static")
-    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5, exclude_content_types=SENT_AS_THEY_ARE)
     app.add_middleware(SameOriginOnly)
     app.add_middleware(SecurityHeaders)
     ErrorPages(renderer).install(app)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import FileResponse
 
 from app.errors import NotFound
@@ -38,18 +38,29 @@ class Files:
             raise NotFound("This preview is not there (yet).")
         return FileResponse(path, media_type="image/webp", headers={"Cache-Control": FOREVER})
 
-    def original(self, image_id: Annotated[int, Path(ge=1, le=2**63 - 1)], download: bool = False) -> FileResponse:
+    def original(
+        self, request: Request, image_id: Annotated[int, Path(ge=1, le=2**63 - 1)], download: bool = False
+    ) -> Response:
         image = self._library.images.get(image_id)
         if image is None:
             raise NotFound("This picture is not here (any more).")
         path = self._library.store.original(image.md5, image.format)
         if not path.is_file():
             raise NotFound("The file of this picture is missing from the picture folder.")
+        headers = {"Cache-Control": ASK_AGAIN, "ETag": f'"{image.md5}"'}
+        if _has(request, image.md5):
+            return Response(status_code=304, headers=headers)
         kind = FORMATS[image.format]
         return FileResponse(
             path,
             media_type=kind.media_type,  # by content, never by the name somebody gave it
             filename=image.filename,
             content_disposition_type="inline" if kind.shown and not download else "attachment",
-            headers={"Cache-Control": ASK_AGAIN},
+            headers=headers,
         )
+
+
+def _has(request: Request, md5: str) -> bool:
+    """Whether the browser says that it has this file already (RFC 9110, 13.1.2)."""
+    known = request.headers.get("if-none-match", "")
+    return known.strip() == "*" or f'"{md5}"' in (tag.strip().removeprefix("W/") for tag in known.split(","))

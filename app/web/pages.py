@@ -12,7 +12,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from app.errors import InvalidInput, ModelNotReady, ModelUnavailable, NotFound
 from app.library.library import Library
-from app.models import Image, ImageState, Match, Results
+from app.models import Image, ImageState, Match, ModelState, Results
+from app.web.error_pages import RETRY_AFTER
 from app.web.rendering import (
     FRAGMENT_HEADER,
     AddPage,
@@ -95,7 +96,10 @@ class Pages:
             previous_url=_search_url(listed, page - 1) if page > 1 else None,
             next_url=_search_url(listed, page + 1) if results is not None and results.has_more else None,
         )
-        return self._page_or_tiles(request, context, 200 if results is not None else 503)
+        response = self._page_or_tiles(request, context, 200 if results is not None else 503)
+        if results is None and context.status.model.state is not ModelState.UNAVAILABLE:
+            response.headers["Retry-After"] = RETRY_AFTER
+        return response
 
     def image(
         self,
@@ -187,7 +191,7 @@ class Pages:
         return tuple(images[: self._page_size]), len(images) > self._page_size
 
     def _page_or_tiles(self, request: Request, page: GalleryPage | SearchPage, status_code: int = 200) -> HTMLResponse:
-        if FRAGMENT_HEADER in request.headers:
+        if FRAGMENT_HEADER in request.headers and status_code == 200:
             return self._renderer.fragment(request, "_tiles.html", page)
         return self._renderer.page(request, page, status_code)
 
