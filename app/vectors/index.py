@@ -123,7 +123,7 @@ class VectorIndex:
 
         with self._lock:
             seq, data = self.seq, faiss.serialize_index(self._index).tobytes()
-        header = {"format": FORMAT, "seq": seq, "bytes": len(data), "crc32": zlib.crc32(data), "key": asdict(key)}
+        header = {"format": FORMAT, "seq": seq, "bytes": len(data), "crc32": _checksum(seq, data), "key": asdict(key)}
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         try:
@@ -149,9 +149,9 @@ def load_snapshot(path: Path, key: SnapshotKey) -> VectorIndex | None:
             data = file.read()
         if header["format"] != FORMAT or header["key"] != asdict(key):
             raise ValueError("it is of another catalog, model or version")
-        if len(data) != header["bytes"] or zlib.crc32(data) != header["crc32"]:
+        if len(data) != header["bytes"] or _checksum(header["seq"], data) != header["crc32"]:
             raise ValueError("it is damaged")
-        index = faiss.downcast_index(faiss.deserialize_index(np.frombuffer(data, np.uint8)))
+        index = faiss.deserialize_index(np.frombuffer(data, np.uint8))  # of its real class already, and the owner
         if not isinstance(index, faiss.IndexIDMap) or index.d != key.space.dimension:
             raise ValueError("it holds another kind of index")
         return VectorIndex(key.space.dimension, index, int(header["seq"]))
@@ -216,6 +216,11 @@ class IndexCache:
 
     def _path(self, space_id: int) -> Path:
         return self._folder / f"space-{space_id}.snapshot"
+
+
+def _checksum(seq: int, data: bytes) -> int:
+    # Over `seq` as well: were that wrong, entries of the log would be passed over for ever.
+    return zlib.crc32(data, zlib.crc32(str(seq).encode()))
 
 
 def _empty(dimension: int) -> faiss.IndexIDMap:
