@@ -1,0 +1,170 @@
+"""Writes the bundled model: python training/export.py --work WORK --to models/starter
+
+The folder is made of sentence-transformers' own parts only (a router with a route for texts and one for pictures), so that
+`SentenceTransformer("models/starter")` reads it without any code of this project. Weights are stored in half precision and
+computed in float32.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Dense, Normalize, Router, Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling
+from torch import Tensor, nn
+from transformers import BertModel, ResNetConfig, ResNetModel, ViTImageProcessor
+
+from corpus import LONGEST
+from network import DEPTHS, DIMENSION, FEATURES, MEAN, STD, WIDTHS, PictureNetwork
+from texts import TEACHER_DIMENSION, TextMap
+from tower import load_student, make_tokenizer
+
+SIDE = 256
+"""Pictures enter at four times the 64 pixels that the network was trained at: the stem below scales them down itself."""
+OFFSET = 3.0
+"""Added to every channel of the stem, so that its ReLU never cuts (normalised pixels lie between −1.8 and 2.3)."""
+
+
+def as_resnet(network: PictureNetwork) -> ResNetModel:
+    """The trained network as a transformers ResNet. The same function, but for the edges of the picture.
+
+    ResNet's own stem (7 × 7 stride 2, ReLU, max pooling stride 2) is made to do nothing but scale a 256 × 256 picture down to
+    64 × 64: it carries each colour's box mean twice, as c + x and c − x, and half the difference of their maxima is the middle
+    of x around each pixel. The trained first convolution reads these six channels. Where a stage of ours begins with one
+    convolution, ResNet wants two and a shortcut: the second is the identity, the shortcut zero.
+    """
+    trunk = ResNetModel(ResNetConfig(
+        embedding_size=6, hidden_sizes=list(WIDTHS), depths=[1 + n for n in DEPTHS], layer_type="basic", hidden_act="relu",
+        downsample_in_first_stage=True,
+    )).eval()  # fmt: skip
+    stem = trunk.embedder.embedder
+    kernel = torch.zeros(6, 3, 7, 7)
+    for colour in range(3):
+        kernel[colour, colour, 3:, 3:] = 1 / 16
+        kernel[3 + colour, colour, 3:, 3:] = -1 / 16
+    _set(stem, kernel, torch.full((6,), OFFSET))
+    blocks = iter(network.f)
+    for number, stage in enumerate(trunk.encoder.stages):
+        first, *others = stage.layers
+        kernel, bias = _folded(next(blocks))
+        if not number:
+            kernel = torch.cat([kernel / 2, -kernel / 2], 1)
+        _set(first.layer[0], kernel, bias)
+        _set(first.layer[1], nn.init.dirac_(torch.empty(len(kernel), len(kernel), 3, 3)), torch.zeros(len(kernel)))
+        _set(first.shortcut, torch.zeros_like(first.shortcut.convolution.weight), torch.zeros(len(kernel)))
+        for layer in others:
+            block = next(blocks)
+            _set(layer.layer[0], *_folded(block.a))
+            _set(layer.layer[1], *_folded(block.b))
+    return trunk
+
+
+def _folded(pair: nn.Module) -> tuple[Tensor, Tensor]:
+    """A convolution with its batch norm folded in: (kernel, bias)."""
+    convolution, norm = pair[0], pair[1]  # type: ignore[index]
+    scale = norm.weight.data / (norm.running_var + norm.eps).sqrt()
+    return convolution.weight.data * scale[:, None, None, None], norm.bias.data - norm.running_mean * scale
+
+
+def _set(layer: nn.Module, kernel: Tensor, bias: Tensor) -> None:
+    """Writes kernel and bias into a convolution whose batch norm then only adds the bias."""
+    layer.convolution.weight.data.copy_(kernel)  # type: ignore[union-attr, operator]
+    norm = layer.normalization
+    norm.weight.data.fill_((1 + norm.eps) ** 0.5)  # type: ignore[union-attr, operator]
+    norm.bias.data.copy_(bias)  # type: ignore[union-attr, operator]
+
+
+def picture_route(network: PictureNetwork, scratch: Path) -> list[nn.Module]:
+    """Trunk → mean over its 4 × 4 maps → projection."""
+    folder = scratch / "picture"
+    as_resnet(network).save_pretrained(folder)
+    ViTImageProcessor(
+        size={"height": SIDE, "width": SIDE}, resample=2, image_mean=list(MEAN), image_std=[STD] * 3, do_convert_rgb=True
+    ).save_pretrained(folder)
+    projection = Dense(FEATURES, DIMENSION, activation_function=nn.Identity())
+    projection.linear.load_state_dict(network.h.state_dict())
+    trunk = Transformer(
+        str(folder),
+        modality_config={"image": {"method": "forward", "method_output_name": "last_hidden_state"}},
+        module_output_name="token_embeddings",
+    )
+    return [trunk, Pooling(FEATURES, pooling_mode="mean"), projection]
+
+
+def text_route(work: Path, text_map: TextMap, scratch: Path) -> list[nn.Module]:
+    """Student of the teacher → mean, unit length → the map into picture space as two dense layers."""
+    folder = scratch / "text"
+    student, vocabulary = load_student(work)
+    whole = BertModel(student.config)
+    whole.load_state_dict(student.state_dict(), strict=False)
+    for weight in whole.pooler.parameters():  # never used, but transformers complains about a BERT without it
+        nn.init.zeros_(weight)
+    whole.save_pretrained(folder)
+    make_tokenizer(vocabulary, folder).save_pretrained(folder)
+    bend, join = dense_layers(text_map)
+    return [Transformer(str(folder), max_seq_length=LONGEST), Pooling(TEACHER_DIMENSION, pooling_mode="mean"), Normalize(), bend, join]
+
+
+def dense_layers(text_map: TextMap) -> tuple[Dense, Dense]:
+    """The text map as two dense layers, exactly: its linear part l passes a GELU as gelu(l) − gelu(−l) = l."""
+    inner, outer, linear = text_map.bend[0], text_map.bend[3], text_map.linear.weight.data
+    kernel = torch.cat([8 * inner.weight.data, linear, -linear])  # type: ignore[operator]
+    bias = torch.cat([inner.bias.data, torch.zeros(2 * DIMENSION)])  # type: ignore[list-item]
+    eye = torch.eye(DIMENSION)
+    bend = Dense(TEACHER_DIMENSION, len(kernel), activation_function=nn.GELU())
+    join = Dense(len(kernel), DIMENSION, bias=False, activation_function=nn.Identity())
+    bend.linear.weight.data.copy_(kernel)
+    bend.linear.bias.data.copy_(bias - kernel @ text_map.centre)
+    join.linear.weight.data.copy_(torch.cat([outer.weight.data, eye, -eye], 1))  # type: ignore[list-item]
+    return bend, join
+
+
+def halve(folder: Path) -> None:
+    """Stores every weight file in half precision; the configurations go on saying float32, so that loading widens it again."""
+    for path in folder.rglob("*.safetensors"):
+        weights: dict[str, Tensor] = load_file(path)
+        save_file({k: v.half() if v.is_floating_point() else v for k, v in weights.items()}, path, metadata={"format": "pt"})
+    for path in folder.rglob("config.json"):
+        settings: dict[str, Any] = json.loads(path.read_text())
+        if "dtype" in settings or "model_type" in settings:
+            path.write_text(json.dumps(settings | {"dtype": "float32"}, indent=2) + "\n")
+
+
+def export(work: Path, to: Path) -> None:
+    """Gathers the averaged picture network, its text map and the text tower from `work` into the folder `to`."""
+    stored = torch.load(work / "picture.pt", map_location="cpu", weights_only=False)["mean"]
+    network, text_map = PictureNetwork().eval(), TextMap(torch.zeros(DIMENSION, TEACHER_DIMENSION), torch.zeros(TEACHER_DIMENSION))
+    network.load_state_dict({k.removeprefix("picture."): v for k, v in stored.items() if k.startswith("picture.")})
+    text_map.load_state_dict({k.removeprefix("text."): v for k, v in stored.items() if k.startswith("text.")})
+    with tempfile.TemporaryDirectory() as scratch:
+        routes = {"text": text_route(work, text_map.eval(), Path(scratch)), "image": picture_route(network, Path(scratch))}
+        model = SentenceTransformer(modules=[Router(routes, default_route="text"), Normalize()], device="cpu")  # type: ignore[arg-type]
+        model.save_pretrained(str(Path(scratch) / "whole"), create_model_card=False)
+        halve(Path(scratch) / "whole")
+        card = (to / "README.md").read_text() if (to / "README.md").exists() else None
+        shutil.rmtree(to, ignore_errors=True)
+        shutil.copytree(Path(scratch) / "whole", to)
+        if card:
+            (to / "README.md").write_text(card)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True, help="folder that holds picture.pt and tower.pt")
+    parser.add_argument("--to", type=Path, required=True, help="folder of the bundled model")
+    arguments = parser.parse_args()
+    export(arguments.work, arguments.to)
+    size = sum(path.stat().st_size for path in arguments.to.rglob("*") if path.is_file())
+    print(f"{arguments.to}: {size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,404 @@
+"""Trains the picture network: python training/train.py --data DATA --work WORK --warm-start prototype.pt --minutes 90
+
+Several losses on one small residual network: a plain classifier over the concepts (learns fast), the same concepts as cosine
+to their text vectors, picture ↔ caption contrast, drawings against their own vocabulary, and the colours of photographs.
+The learning rate follows the clock (`--minutes`) or the number of pictures (`--passes`), whichever is given, and ends at zero.
+Interrupt at any moment: the same command goes on from the last checkpoint in WORK.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import logging
+import math
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import data
+import drawings
+from augment import augment, colour_shares, colour_table, relight
+from network import FEATURES, PictureNetwork, normalise, shrink, warm_start
+from texts import Bank, Teacher, TextMap, concept_wordings
+
+BATCH = 256
+DRAWN = 22
+"""Drawings in each batch of 256."""
+POOL = 22_000
+SIZES = ((0.4, 48), (1.0, 64))
+"""(until this share of the schedule, side in pixels): small pictures first, the side that is searched at for the rest."""
+PEAK, WARM = 0.04, 0.04
+WHOLE_SCENES = frozenset({"places", "aerial", "flickr8k", "coco", "corel", "receipts", "memes"})
+NEGATIVE_CAPTIONS = 400
+CHECKPOINT_EVERY = 120.0
+JUDGE_EVERY = 900.0
+log = logging.getLogger("train")
+
+
+@dataclass
+class Material:
+    """Everything the loop reads: stored pixels, labels (−1 where none) and teacher vectors."""
+
+    pixels: data.Pixels
+    pictures: list[data.Picture]
+    label: Tensor
+    broader: list[list[int]]
+    captions: dict[int, Tensor]
+    all_captions: Tensor
+    concepts: Bank
+    broad: Bank
+    tags: Bank
+    colours: Bank
+    distinct: Tensor
+    screens: Tensor
+    drawn: data.Pixels
+    drawn_tags: list[list[int]]
+    train: Tensor
+    weight: Tensor
+
+
+def gather(folder: Path, work: Path) -> Material:
+    pictures = data.read_pictures(folder)
+    pixels = data.read_pixels(folder, work, pictures)
+    teacher, concepts, broad = Teacher(work), data.concepts_of(pictures), data.broader_words(pictures)
+    captions = [t for p in pictures if p.captioned and p.split == "train" for t in p.texts]
+    vectors, at, where = teacher.encode(captions, "picture_captions"), 0, {}
+    for i, picture in enumerate(pictures):
+        if picture.captioned and picture.split == "train":
+            where[i] = vectors[at : at + len(picture.texts)]
+            at += len(picture.texts)
+    words = drawings.vocabulary()
+    number = {tag: i for i, tag in enumerate(words)}
+    drawn, drawn_tags = pool_of_drawings(work, pixels, pictures, number)
+    train = torch.tensor([i for i, p in enumerate(pictures) if p.split == "train"])
+    weight = torch.tensor([2.5 if pictures[i].source in ("flickr8k", "coco") else 1.0 for i in train.tolist()])
+    broad_number = {b: i for i, b in enumerate(broad)}
+    return Material(
+        pixels=pixels,
+        pictures=pictures,
+        label=torch.tensor([-1 if p.captioned else concepts.number[p.texts[0]] for p in pictures]),
+        broader=[[broad_number[b] for b in p.broader if b in broad_number] for p in pictures],
+        captions=where,
+        all_captions=vectors,
+        concepts=Bank([concept_wordings(names) for names in concepts.synonyms], teacher, "bank_concepts", per_meaning=24),
+        broad=Bank([concept_wordings((name,)) for name in broad], teacher, "bank_broad"),
+        tags=Bank([list(wordings) for wordings in words.values()], teacher, "bank_tags"),
+        colours=Bank([list(words[f"something {c}"]) for c in drawings.COLOURS], teacher, "bank_colours"),
+        distinct=torch.tensor([not _overlaps(names, words) for names in concepts.synonyms]),
+        screens=torch.tensor([number[tag] for tag in words if "chart" in tag or "screenshot" in tag or "code" in tag]),
+        drawn=drawn,
+        drawn_tags=drawn_tags,
+        train=train,
+        weight=weight / weight.sum(),
+    )
+
+
+def _overlaps(names: tuple[str, ...], words: dict[str, tuple[str, ...]]) -> bool:
+    """Whether a concept's name shares a word with the drawings' vocabulary: then neither is a wrong answer to the other."""
+    vocabulary = {word.rstrip("s") for wordings in words.values() for text in wordings for word in text.lower().split()}
+    small = {"a", "of", "the", "on", "in", "with", "and"}
+    return any(word.rstrip("s") in vocabulary - small for name in names for word in name.lower().split())
+
+
+def pool_of_drawings(
+    work: Path, pixels: data.Pixels, pictures: list[data.Picture], number: dict[str, int]
+) -> tuple[data.Pixels, list[list[int]]]:
+    """uint8 [POOL, 72, 72, 3] and the tags of each, drawn once."""
+    from PIL import Image
+
+    cache, tags_file = work / "drawings.npy", work / "drawings.json"
+    if not (cache.exists() and tags_file.exists()):
+        dice = random.Random(20)
+        photos = [i for i, p in enumerate(pictures) if p.split == "train" and p.source in ("places", "flickr8k", "imagenet")]
+        stored = np.empty((POOL, data.SIDE, data.SIDE, 3), np.uint8)
+        tags = []
+        for k in range(POOL):
+            drawing = drawings.draw(dice, lambda: Image.fromarray(pixels[dice.choice(photos)]))
+            box = dice.choice([Image.Resampling.BOX, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS])
+            stored[k] = np.asarray(drawing.image.resize((data.SIDE, data.SIDE), box))
+            tags.append([number[tag] for tag in drawing.tags])
+        np.save(cache, stored)
+        tags_file.write_text(json.dumps(tags))
+    return np.load(cache), json.loads(tags_file.read_text())
+
+
+class Student(nn.Module):
+    """The picture network with its classifier heads, and the map of the texts."""
+
+    def __init__(self, picture: PictureNetwork, text: TextMap, concepts: int, broad: int) -> None:
+        super().__init__()
+        self.picture, self.text = picture, text
+        self.head, self.broad_head = nn.Linear(FEATURES, concepts), nn.Linear(FEATURES, broad)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(24.0)))
+
+    @property
+    def scale(self) -> Tensor:
+        return self.log_scale.exp().clamp(max=60.0)
+
+
+@dataclass
+class Batch:
+    """`x`: [n, 3, s, s] normalised; photographs first, then drawings. `index`: numbers of the photographs."""
+
+    x: Tensor
+    index: list[int]
+    drawn: list[int]
+    shares: Tensor
+
+
+def next_batch(material: Material, side: int, rng: np.random.Generator, table: Tensor) -> Batch:
+    index = material.train[torch.multinomial(material.weight, BATCH - DRAWN)].tolist()
+    drawn = rng.integers(0, len(material.drawn), DRAWN).tolist()
+    stored = np.concatenate([material.pixels[index], material.drawn[drawn]])
+    may_shrink = torch.tensor([material.pictures[i].source not in WHOLE_SCENES for i in index] + [False] * DRAWN)
+    pixels = shrink(augment(torch.from_numpy(stored), 2 * side, may_shrink, rng))
+    shares = colour_shares(pixels[: len(index)], table)
+    x = normalise(relight(pixels, rng))
+    return Batch(x.contiguous(memory_format=torch.channels_last), index, drawn, shares)
+
+
+def several(logits: Tensor, lists: list[list[int]]) -> Tensor:
+    """Cross entropy where each row has several right answers (rows without any do not count)."""
+    pairs = [(i, j) for i, answers in enumerate(lists) for j in answers]
+    if not pairs:
+        return logits.sum() * 0
+    rows, columns = (torch.tensor(v, device=logits.device) for v in zip(*pairs, strict=True))
+    count = torch.bincount(rows, minlength=len(logits)).float()
+    return -(F.log_softmax(logits, 1)[rows, columns] / count[rows]).sum() / (count > 0).sum()
+
+
+def loss_of(student: Student, material: Material, batch: Batch, device: torch.device) -> tuple[Tensor, dict[str, float]]:
+    """The weighted sum, and its parts for the log."""
+    x = batch.x.to(device)
+    with torch.autocast(device.type, torch.bfloat16):
+        features = student.picture.features(x)
+        projected = student.picture.h(features)
+    features, z = features.float(), F.normalize(projected.float(), dim=1)
+    photos, scale = len(batch.index), student.scale
+    y = material.label[batch.index].to(device)
+    known = (y >= 0).nonzero().squeeze(1)
+    y = y[known]
+    broader = [material.broader[i] for i in batch.index]
+    concept_text = student.text(material.concepts.sample().to(device))
+    tag_text = student.text(material.tags.sample().to(device))
+
+    answers = torch.cat([concept_text, tag_text[material.screens.to(device)]])
+    parts = {
+        "head": F.cross_entropy(student.head(features[known]), y, label_smoothing=0.1),
+        "broad": 0.3 * several(student.broad_head(features[:photos]), broader),
+        "concept": 0.8 * F.cross_entropy(scale * z[known] @ answers.T, y, label_smoothing=0.05),
+        "parent": 0.2 * several(scale * z[:photos] @ student.text(material.broad.sample().to(device)).T, broader),
+        "caption": 0.5 * caption_loss(student, material, batch, z, device),
+        "drawing": 0.4 * drawing_loss(material, batch, z[photos:], scale, concept_text, tag_text),
+    }
+    colour_text = student.text(material.colours.sample().to(device))
+    logits = scale * z[:photos] @ colour_text.T
+    parts["colour"] = 0.1 * F.cross_entropy(logits, batch.shares.to(device))
+    total = torch.stack(list(parts.values())).sum()
+    return total, {name: part.item() for name, part in parts.items()}
+
+
+def caption_loss(student: Student, material: Material, batch: Batch, z: Tensor, device: torch.device) -> Tensor:
+    """Caption → picture among the whole batch, picture → caption among its batch and a thousand others."""
+    rows = [k for k, i in enumerate(batch.index) if i in material.captions]
+    if not rows:
+        return z.sum() * 0
+    own = torch.stack([material.captions[batch.index[k]][random.randrange(len(material.captions[batch.index[k]]))] for k in rows])
+    others = material.all_captions[torch.randint(len(material.all_captions), (NEGATIVE_CAPTIONS,))]
+    t = student.text(torch.cat([own, others]).to(device))
+    target = torch.tensor(rows, device=device)
+    to_picture = F.cross_entropy(student.scale * t[: len(rows)] @ z.T, target)
+    to_caption = F.cross_entropy(student.scale * z[target] @ t.T, torch.arange(len(rows), device=device))
+    return to_picture + 0.5 * to_caption
+
+
+def drawing_loss(
+    material: Material, batch: Batch, z: Tensor, scale: Tensor, concept_text: Tensor, tag_text: Tensor
+) -> Tensor:
+    """A drawing's own tags against all other tags and against the concepts it cannot be."""
+    answers = torch.cat([tag_text, concept_text[material.distinct.to(z.device)]])
+    return several(scale * z @ answers.T, [material.drawn_tags[k] for k in batch.drawn])
+
+
+# ── before the first step ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def fit_heads(student: Student, material: Material, work: Path, rng: np.random.Generator, count: int = 40_000) -> None:
+    """Fits heads and text map to the warm-started network, so that its features are not torn up by random heads."""
+    cache = work / "warm_features.pt"
+    if not cache.exists():
+        named = material.train[material.label[material.train] >= 0].numpy()
+        index = np.sort(rng.choice(named, count, replace=False))
+        found = [embed(student.picture, material.pixels[index[k : k + BATCH]], 64) for k in range(0, len(index), BATCH)]
+        torch.save({"index": index, "features": torch.cat(found)}, cache)
+    stored = torch.load(cache, weights_only=False)
+    index, features = stored["index"], stored["features"]
+    labels, broader = material.label[index], [material.broader[i] for i in index]
+    parts = [student.head, student.broad_head, student.text, student.picture.h]
+    optimiser = torch.optim.AdamW([p for part in parts for p in part.parameters()], lr=1e-3, weight_decay=1e-3)
+    steps = 6 * (len(index) // BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
+    student.train()
+    for step in range(steps):
+        some = torch.from_numpy(rng.choice(len(index), BATCH, replace=False))
+        f, y = features[some], labels[some]
+        z = F.normalize(student.picture.h(f), dim=1)
+        loss = F.cross_entropy(student.head(f), y) + F.cross_entropy(24 * z @ student.text(material.concepts.sample()).T, y)
+        loss = loss + several(student.broad_head(f), [broader[i] for i in some.tolist()])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        if step % 100 == 0:
+            log.info("heads %d %.3f", step, loss.item())
+
+
+def embed(network: PictureNetwork, stored: data.Pixels, side: int, device: str = "cpu", *, project: bool = False) -> Tensor:
+    """uint8 [n, 72, 72, 3], whole frames → features [n, 384], or vectors [n, 256] of unit length."""
+    x = whole_frames(stored, side).to(device)
+    with torch.inference_mode(), torch.autocast(device, torch.bfloat16):
+        features = network.features(x)
+        out = F.normalize(network.h(features).float(), dim=1) if project else features.float()
+    return out.cpu().clone()
+
+
+def whole_frames(stored: data.Pixels, side: int) -> Tensor:
+    """uint8 [n, 72, 72, 3] → normalised [n, 3, side, side]."""
+    x = torch.from_numpy(stored).permute(0, 3, 1, 2).float()
+    x = normalise(shrink(F.interpolate(x, size=(2 * side, 2 * side), mode="bilinear")))
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def judge(network: PictureNetwork, text: TextMap, material: Material, side: int, device: str) -> dict[str, float]:
+    """Top-1 among all concepts per source on the validation pictures (text vectors: the mean of all wordings)."""
+    network.eval()
+    text.eval()
+    with torch.inference_mode():
+        answers = text(material.concepts.mean.to(device)).cpu()
+    found = {}
+    for source in ("imagenet", "places", "food", "sports", "caltech101"):
+        index = [i for i, p in enumerate(material.pictures) if p.source == source and p.split == "val"][:1000]
+        z = torch.cat([embed(network, material.pixels[index[k : k + BATCH]], side, device, project=True) for k in range(0, len(index), BATCH)])
+        found[source] = round((z @ answers.T).argmax(1).eq(material.label[index]).float().mean().item(), 3)
+    return found
+
+
+# ── the loop ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def rate_at(progress: float) -> float:
+    """Learning rate at a share of the schedule: up to the peak, then a cosine to zero."""
+    if progress < WARM:
+        return PEAK * (0.1 + 0.9 * progress / WARM)
+    return PEAK * 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - WARM) / (1 - WARM))))
+
+
+def average_into(mean: nn.Module, now: nn.Module, step: int) -> None:
+    """Moves the averaged weights (and batch statistics) a little towards the present ones."""
+    keep = min(0.998, (step + 1) / (step + 10))
+    for kept, value in zip(mean.state_dict().values(), now.state_dict().values(), strict=True):
+        if kept.is_floating_point():
+            kept.lerp_(value, 1 - keep)
+
+
+def train(arguments: argparse.Namespace) -> None:
+    work: Path = arguments.work
+    seed_everything(0)
+    rng = np.random.default_rng(0)
+    device = torch.device(arguments.device)
+    material = gather(arguments.data, work)
+    network = PictureNetwork().to(memory_format=torch.channels_last)
+    to_text, centre = warm_start(network, arguments.warm_start)
+    student = Student(network, TextMap(to_text, centre), len(material.concepts), len(material.broad))
+    checkpoint, step, spent, seen = work / "picture.pt", 0, 0.0, 0
+    if not checkpoint.exists():
+        network.eval()
+        fit_heads(student, material, work, rng)
+    student.to(device)
+    mean = copy.deepcopy(student)
+    decayed = [*student.picture.parameters(), *student.head.parameters(), *student.broad_head.parameters()]
+    optimiser = torch.optim.SGD(
+        [{"params": decayed, "weight_decay": 3e-4}, {"params": [*student.text.parameters(), student.log_scale], "weight_decay": 3e-5}],
+        lr=1e-3, momentum=0.9, nesterov=True,
+    )  # fmt: skip
+    if checkpoint.exists():
+        stored: dict[str, Any] = torch.load(checkpoint, map_location=device, weights_only=False)
+        student.load_state_dict(stored["student"])
+        mean.load_state_dict(stored["mean"])
+        optimiser.load_state_dict(stored["optimiser"])
+        step, spent, seen = stored["step"], stored["spent"], stored["seen"]
+        seed_everything(step)
+        rng = np.random.default_rng(step)
+    log.info("%d training pictures, %d drawings, step %d", len(material.train), len(material.drawn), step)
+
+    def save() -> None:
+        """Everything that going on needs, written aside first."""
+        state = {"student": student.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict()}
+        unfinished = checkpoint.with_suffix(".part")
+        torch.save(state | {"step": step, "spent": spent, "seen": seen}, unfinished)
+        unfinished.rename(checkpoint)
+
+    if not step:
+        save()
+    table, saved, judged, shown = colour_table(), time.time(), time.time(), time.time()
+    while True:
+        progress = spent / (60 * arguments.minutes) if arguments.minutes else seen / (arguments.passes * len(material.train))
+        if progress >= 1:
+            break
+        began = time.time()
+        side = next(size for until, size in SIZES if progress < until)
+        for group in optimiser.param_groups:
+            group["lr"] = rate_at(progress)
+        student.train()
+        loss, parts = loss_of(student, material, next_batch(material, side, rng, table), device)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(student.parameters(), 5.0)
+        optimiser.step()
+        average_into(mean, student, step)
+        step, seen, spent = step + 1, seen + BATCH, spent + time.time() - began
+        if step % 25 == 0:
+            each = " ".join(f"{name} {value:.2f}" for name, value in parts.items())
+            log.info("%d %.3f px%d %.0f/s | %s | scale %.1f", step, progress, side, 25 * BATCH / (time.time() - shown), each, student.scale.item())
+            shown = time.time()
+        if time.time() - saved > CHECKPOINT_EVERY:
+            save()
+            saved = time.time()
+        if time.time() - judged > JUDGE_EVERY:
+            log.info("judged %s", judge(mean.picture, mean.text, material, side, arguments.device))
+            judged = time.time()
+    save()
+    log.info("done after %d steps, %d pictures: %s", step, seen, judge(mean.picture, mean.text, material, 64, arguments.device))
+
+
+def seed_everything(seed: int) -> None:
+    random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the training pictures")
+    parser.add_argument("--work", type=Path, required=True, help="folder for caches, checkpoints and the log")
+    parser.add_argument("--warm-start", type=Path, required=True, help="checkpoint to begin with")
+    parser.add_argument("--minutes", type=float, default=0, help="length of the schedule in minutes of training")
+    parser.add_argument("--passes", type=float, default=8, help="length of the schedule in passes (when no minutes are given)")
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    handlers = [logging.StreamHandler(), logging.FileHandler(arguments.work / "train.log")]
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers)
+    train(arguments)
+
+
+if __name__ == "__main__":
+    main()
