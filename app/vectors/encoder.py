@@ -144,7 +144,9 @@ def _load_folder(folder: Path, name: str) -> SentenceTransformerEncoder:
 def _construct(name: str, local_only: bool) -> SentenceTransformer:
     import torch
     from sentence_transformers import SentenceTransformer
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     cuda = torch.cuda.is_available()
     # Half precision is what GPUs are fast in, and many times slower than float32 on most CPUs.
     dtype = torch.float16 if cuda else torch.float32
