@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor
-
 from drawings import COLOURS
+from torch import Tensor
 
 BINS = 16
 
@@ -25,24 +26,25 @@ def colour_table() -> Tensor:
     return torch.tensor(table)
 
 
+HUES: tuple[tuple[float, Callable[[float, float], str]], ...] = (
+    (14, lambda s, v: "pink" if s < 0.5 and v > 0.75 else "brown" if v < 0.38 else "red"),
+    (42, lambda s, v: "brown" if v < 0.62 or s < 0.5 else "orange"),
+    (66, lambda s, v: "yellow" if v > 0.55 and s > 0.4 else "brown" if s > 0.3 else "gray"),
+    (170, lambda s, v: "green"),
+    (252, lambda s, v: "blue"),
+    (300, lambda s, v: "purple"),
+    (345, lambda s, v: "pink" if v > 0.6 else "purple"),
+    (361, lambda s, v: "pink" if s < 0.5 and v > 0.75 else "brown" if v < 0.38 else "red"),
+)
+"""Up to which hue (degrees) which word holds, given saturation and value."""
+
+
 def _name(hue: float, saturation: float, value: float) -> str:
     if value < 0.17:
         return "black"
     if saturation < 0.16:
         return "white" if value > 0.86 else "gray"
-    if hue < 14 or hue >= 345:
-        return "pink" if saturation < 0.5 and value > 0.75 else "brown" if value < 0.38 else "red"
-    if hue < 42:
-        return "brown" if value < 0.62 or saturation < 0.5 else "orange"
-    if hue < 66:
-        return "yellow" if value > 0.55 and saturation > 0.4 else "brown" if saturation > 0.3 else "gray"
-    if hue < 170:
-        return "green"
-    if hue < 252:
-        return "blue"
-    if hue < 300:
-        return "purple"
-    return "pink" if value > 0.6 else "purple"
+    return next(word(saturation, value) for until, word in HUES if hue < until)
 
 
 def colour_shares(pixels: Tensor, table: Tensor) -> Tensor:
@@ -58,10 +60,11 @@ def colour_shares(pixels: Tensor, table: Tensor) -> Tensor:
 
 
 def augment(stored: Tensor, side: int, may_shrink: Tensor, rng: np.random.Generator) -> Tensor:
-    """uint8 [n, 72, 72, 3] → float32 [n, 3, side, side] of about 0…255: crop, mirror, small turn, and sometimes far away.
+    """uint8 [n, 72, 72, 3] → float32 [n, 3, side, side] of about 0…255: crop, mirror, small turn, and sometimes far
+    away.
 
-    Where `may_shrink`, one picture in six is made smaller and laid on another of the batch: things are rarely as large in
-    a person's photographs as they are in these centre crops.
+    Where `may_shrink`, one picture in six is made smaller and laid on another of the batch: things are rarely as
+    large in a person's photographs as they are in these centre crops.
     """
     n = len(stored)
     pictures = stored.permute(0, 3, 1, 2).float()
@@ -77,7 +80,8 @@ def augment(stored: Tensor, side: int, may_shrink: Tensor, rng: np.random.Genera
 
 
 def sample(pictures: Tensor, span: npt.NDArray[np.float64], side: int, rng: np.random.Generator) -> Tensor:
-    """Cuts windows of `span` of the picture's side (above 1: beyond its edge, filled with −1) and scales them to `side`."""
+    """Cuts windows of `span` of the picture's side (above 1: beyond its edge, filled with −1) and scales them to
+    `side`."""
     n = len(pictures)
     stretch = np.exp(rng.uniform(-0.16, 0.16, n))
     wide, high = span * stretch, span / stretch
@@ -87,7 +91,9 @@ def sample(pictures: Tensor, span: npt.NDArray[np.float64], side: int, rng: np.r
     mirror = np.where(rng.random(n) < 0.5, -1.0, 1.0)
     x, y = rng.uniform(-1, 1, n) * np.abs(1 - wide), rng.uniform(-1, 1, n) * np.abs(1 - high)
     cos, sin = np.cos(angle), np.sin(angle)
-    theta = np.stack([np.stack([wide * cos * mirror, -high * sin, x], 1), np.stack([wide * sin * mirror, high * cos, y], 1)], 1)
+    theta = np.stack(
+        [np.stack([wide * cos * mirror, -high * sin, x], 1), np.stack([wide * sin * mirror, high * cos, y], 1)], 1
+    )
     where = F.affine_grid(torch.from_numpy(theta).float(), [n, 3, side, side], align_corners=False)
     cut = F.grid_sample(pictures, where, mode="bilinear", padding_mode="border", align_corners=False)
     outside = (where.abs() > 1).any(3)[:, None] & torch.from_numpy(span > 1).view(n, 1, 1, 1)
@@ -104,4 +110,6 @@ def relight(pixels: Tensor, rng: np.random.Generator) -> Tensor:
     light, contrast, colour = per_picture(0.88, 1.12), per_picture(0.8, 1.2), per_picture(0.75, 1.25)
     gray = pixels.mean(1, keepdim=True)
     mean = gray.mean((2, 3), keepdim=True)
-    return pixels * (light * contrast * colour) + (gray * (light * contrast * (1 - colour)) + mean * (light * (1 - contrast)))
+    return pixels * (light * contrast * colour) + (
+        gray * (light * contrast * (1 - colour)) + mean * (light * (1 - contrast))
+    )

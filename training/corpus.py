@@ -5,15 +5,14 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import data
+import drawings
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor
-
-import data
-import drawings
 from texts import TEMPLATES, Teacher, concept_wordings
+from torch import Tensor
 
 CAPTIONS, NAMES, GLOSSES, MIXED = 45_000, 35_000, 8_000, 15_000
 """How many of each kind: captions, WordNet names in templates, glosses, and colour-and-thing phrases."""
@@ -46,9 +45,10 @@ def _phrase(dice: random.Random, things: list[str]) -> str:
     colour, thing, other = dice.choice(drawings.COLOURS), dice.choice(things[:1200]), dice.choice(things[:1200])
     return dice.choice((
         f"{colour} {thing}", f"a {colour} {thing}", f"{thing} and {other}", f"{thing} in the snow", f"{thing} at night",
-        f"a {thing} on {colour} background", f"{thing} {other}", f"two {thing}s", f"{colour} and {dice.choice(drawings.COLOURS)}",
-        f"a man with a {thing}", f"a woman with a {thing}", f"{thing} on the beach", f"drawing of a {thing}", f"old {thing}",
-        f"{thing} at sunset", f"a child and a {thing}", f"{thing} close up", f"{dice.choice(things)}",
+        f"a {thing} on {colour} background", f"{thing} {other}", f"two {thing}s",
+        f"{colour} and {dice.choice(drawings.COLOURS)}", f"a man with a {thing}", f"a woman with a {thing}",
+        f"{thing} on the beach", f"drawing of a {thing}", f"old {thing}", f"{thing} at sunset",
+        f"a child and a {thing}", f"{thing} close up", f"{dice.choice(things)}",
     ))  # fmt: skip
 
 
@@ -77,7 +77,9 @@ def teach(texts: list[str], work: Path, known: dict[str, Vectors] | None = None,
     tokenizer, network = model.tokenizer, model[0].auto_model.to(device).eval()
     for at in range(start, len(order), 256):
         rows = order[at : at + 256]
-        tokens = tokenizer([texts[i] for i in rows], padding=True, truncation=True, max_length=LONGEST, return_tensors="pt").to(device)
+        tokens = tokenizer(
+            [texts[i] for i in rows], padding=True, truncation=True, max_length=LONGEST, return_tensors="pt"
+        ).to(device)
         with torch.inference_mode(), torch.autocast(device, torch.bfloat16):
             hidden: Tensor = network(**tokens).last_hidden_state
         mask = tokens["attention_mask"][:, :, None]

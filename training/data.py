@@ -1,4 +1,5 @@
-"""Reading the training pictures: records, a decoded cache, concepts and caption lists. The folder is always an argument.
+"""Reading the training pictures: records, a decoded cache, concepts and caption lists. The folder is always an
+argument.
 
 The layout of the folder is described in README.md beside this file; nothing of it is ever copied into the repository.
 """

@@ -1,8 +1,8 @@
 """Trains the small text tower: python training/distil.py --data DATA --work WORK --minutes 30
 
 First the teacher reads every text of the corpus once (kept in WORK), then the student learns to give the same vectors.
-With `--joint`, it goes on from there towards the vectors that the finished text map gives, so that the student is exact where
-the pictures need it. Interrupt at any moment: the same command goes on.
+With `--joint`, it goes on from there towards the vectors that the finished text map gives, so that the student is
+exact where the pictures need it. Interrupt at any moment: the same command goes on.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import corpus
+import data
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
-
-import corpus
-import data
 from network import DIMENSION
 from texts import TEACHER_DIMENSION, Teacher, TextMap
+from torch import Tensor
 from tower import choose_vocabulary, load_student, make_tokenizer, pooled, save_student, start_from
 
 BATCH = 256
@@ -51,7 +50,8 @@ def batches(lengths: list[int], batch: int, dice: random.Random) -> list[list[in
 
 
 def loss_of(mine: Tensor, theirs: Tensor, text_map: TextMap | None) -> Tensor:
-    """Cosine to the teacher, and the same neighbours inside the batch; with a text map also there, where pictures are."""
+    """Cosine to the teacher, and the same neighbours inside the batch; with a text map also there, where pictures
+    are."""
     loss = 20 * (1 - (mine * theirs).sum(1)).mean() + relation(mine, theirs)
     if text_map is not None:
         with torch.no_grad():
@@ -85,7 +85,10 @@ def distil(arguments: argparse.Namespace) -> None:
     student.to(device).train()
     tokens = tokenizer(texts, truncation=True, max_length=corpus.LONGEST)["input_ids"]
     optimiser = torch.optim.AdamW(student.parameters(), lr=1e-6, weight_decay=0.01, betas=(0.9, 0.98))
-    progress_file, peak = work / ("joint.pt" if arguments.joint else "distil.pt"), JOINT_PEAK if arguments.joint else PEAK
+    progress_file, peak = (
+        work / ("joint.pt" if arguments.joint else "distil.pt"),
+        JOINT_PEAK if arguments.joint else PEAK,
+    )
     spent, step = 0.0, 0
     if progress_file.exists():
         stored: dict[str, Any] = torch.load(progress_file, weights_only=False)

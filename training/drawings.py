@@ -56,12 +56,17 @@ def vocabulary() -> dict[str, tuple[str, ...]]:
     words: dict[str, tuple[str, ...]] = {}
     for colour in COLOURS:
         spelt = (colour, "grey") if colour == "gray" else (colour,)
-        words[f"something {colour}"] = _wordings(spelt, "something {}", "{}", "a {} thing", "a {} object", "the colour {}")
+        words[f"something {colour}"] = _wordings(
+            spelt, "something {}", "{}", "a {} thing", "a {} object", "the colour {}"
+        )
         words[f"a plain {colour} background"] = _wordings(
             spelt, "a plain {} background", "{}", "a {} wall", "a {} background", "solid {}", "something {}"
         )
         for thing, synonyms in THINGS.items():
-            templates = [f"a {{}} {name}" for name in (thing, *synonyms)] + [f"{{}} {thing}", f"a drawing of a {{}} {thing}"]
+            templates = [f"a {{}} {name}" for name in (thing, *synonyms)] + [
+                f"{{}} {thing}",
+                f"a drawing of a {{}} {thing}",
+            ]
             words[f"a {colour} {thing}"] = _wordings(spelt, *templates)
         for pattern in ("stripes", "dots", "checks"):
             words[f"{colour} {pattern}"] = _wordings(spelt, f"{{}} {pattern}", f"a pattern of {{}} {pattern}")
@@ -85,10 +90,23 @@ KINDS: dict[str, tuple[str, ...]] = {
     "a pie chart": ("a pie chart", "a round chart"),
     "a scatter plot": ("a scatter plot", "points in a diagram"),
     "a chart": ("a chart", "a graph", "a diagram", "a plot", "statistics"),
-    "a document": ("a document", "a page of text", "a letter", "paper with text", "a printed page", "a scan of a document"),
+    "a document": (
+        "a document",
+        "a page of text",
+        "a letter",
+        "paper with text",
+        "a printed page",
+        "a scan of a document",
+    ),
     "handwriting": ("handwriting", "a handwritten note", "a handwritten letter", "handwritten text"),
     "a table of numbers": ("a table of numbers", "a spreadsheet", "a table"),
-    "a screenshot": ("a screenshot", "a computer screen", "a screenshot of a computer", "a screen", "a window on a screen"),
+    "a screenshot": (
+        "a screenshot",
+        "a computer screen",
+        "a screenshot of a computer",
+        "a screen",
+        "a window on a screen",
+    ),
     "a screenshot of code": ("a screenshot of code", "a terminal", "source code", "a program on a screen"),
     "a screenshot of a website": ("a screenshot of a website", "a web page", "a web browser", "a website"),
     "a screenshot of a phone": ("a screenshot of a phone", "a chat", "a phone screen", "text messages"),
@@ -247,14 +265,16 @@ def _apple(pen: ImageDraw.ImageDraw, box: Box, colour: RGB) -> None:
 
 Thing = Callable[[ImageDraw.ImageDraw, Box, RGB], None]
 DRAW_THING: dict[str, Thing] = {
-    "circle": _circle, "square": _square, "rectangle": _rectangle, "triangle": _triangle, "star": _star, "heart": _heart,
-    "ring": _ring, "cross": _cross, "car": _car, "house": _house, "flower": _flower, "balloon": _balloon, "shirt": _shirt,
-    "dress": _dress, "cup": _cup, "book": _book, "tree": _tree, "fish": _fish, "umbrella": _umbrella, "apple": _apple,
+    "circle": _circle, "square": _square, "rectangle": _rectangle, "triangle": _triangle, "star": _star,
+    "heart": _heart, "ring": _ring, "cross": _cross, "car": _car, "house": _house, "flower": _flower,
+    "balloon": _balloon, "shirt": _shirt, "dress": _dress, "cup": _cup, "book": _book, "tree": _tree, "fish": _fish,
+    "umbrella": _umbrella, "apple": _apple,
 }  # fmt: skip
 THINGS: dict[str, tuple[str, ...]] = {
-    "circle": ("ball", "disc", "round shape"), "square": ("box", "block"), "rectangle": ("bar",), "triangle": (), "star": (),
-    "heart": (), "ring": ("hoop",), "cross": ("plus sign",), "car": ("automobile",), "house": ("building",), "flower": ("blossom",),
-    "balloon": (), "shirt": ("t-shirt", "top"), "dress": ("gown",), "cup": ("mug",), "book": (), "tree": (), "fish": (),
+    "circle": ("ball", "disc", "round shape"), "square": ("box", "block"), "rectangle": ("bar",), "triangle": (),
+    "star": (), "heart": (), "ring": ("hoop",), "cross": ("plus sign",), "car": ("automobile",), "house": ("building",),
+    "flower": ("blossom",), "balloon": (),
+    "shirt": ("t-shirt", "top"), "dress": ("gown",), "cup": ("mug",), "book": (), "tree": (), "fish": (),
     "umbrella": ("parasol",), "apple": ("fruit",),
 }  # fmt: skip
 
@@ -385,7 +405,9 @@ def _letters(dice: random.Random, count: int) -> str:
     return "".join(dice.choice("etaoinshrdlucmfwypvbgk") for _ in range(count))
 
 
-def _text_line(pen: ImageDraw.ImageDraw, x: float, y: float, until: float, size: float, ink: RGB, dice: random.Random) -> None:
+def _text_line(
+    pen: ImageDraw.ImageDraw, x: float, y: float, until: float, size: float, ink: RGB, dice: random.Random
+) -> None:
     """A line of small words: real letters when they are large enough, bars otherwise."""
     font = ImageFont.load_default(size) if size >= 7 else None
     while x < until - size:
@@ -394,7 +416,9 @@ def _text_line(pen: ImageDraw.ImageDraw, x: float, y: float, until: float, size:
         if font:
             pen.text((x, y), word, ink, font=font)
         else:
-            pen.rectangle((x, y + size * 0.3, x + width, y + size * 0.75), _mixed(ink, (255, 255, 255), dice.uniform(0.1, 0.4)))
+            pen.rectangle(
+                (x, y + size * 0.3, x + width, y + size * 0.75), _mixed(ink, (255, 255, 255), dice.uniform(0.1, 0.4))
+            )
         x += width + size * 0.45
 
 
@@ -471,7 +495,9 @@ def document(dice: random.Random) -> Drawing:
 def _on_desk(page: Image.Image, dice: random.Random) -> Image.Image:
     """The page as a tilted sheet that does not fill the frame."""
     desk, _ = _canvas(shade(dice.choice(["brown", "gray", "black", "white"]), dice))
-    sheet = page.convert("RGBA").resize((round(CANVAS * dice.uniform(0.55, 0.75)), round(CANVAS * dice.uniform(0.75, 0.95))))
+    sheet = page.convert("RGBA").resize(
+        (round(CANVAS * dice.uniform(0.55, 0.75)), round(CANVAS * dice.uniform(0.75, 0.95)))
+    )
     sheet = sheet.rotate(dice.uniform(-12, 12), Image.Resampling.BILINEAR, expand=True)
     desk.paste(sheet, ((CANVAS - sheet.width) // 2, (CANVAS - sheet.height) // 2), sheet)
     return desk
@@ -516,7 +542,9 @@ def number_table(dice: random.Random) -> Drawing:
 def _window(pen: ImageDraw.ImageDraw, box: Box, dark: bool, dice: random.Random) -> None:
     left, top, right, _ = box
     pen.rounded_rectangle(box, 4, (38, 40, 46) if dark else (250, 250, 250), (120, 120, 125))
-    pen.rectangle((left, top, right, top + 11), (60, 62, 70) if dark else dice.choice([(215, 217, 222), (60, 110, 190)]))
+    pen.rectangle(
+        (left, top, right, top + 11), (60, 62, 70) if dark else dice.choice([(215, 217, 222), (60, 110, 190)])
+    )
     for k, tone in enumerate(((240, 95, 85), (245, 190, 60), (95, 200, 90))):
         pen.ellipse((left + 4 + k * 8, top + 3, left + 9 + k * 8, top + 8), tone)
 
@@ -532,7 +560,10 @@ def screenshot(dice: random.Random) -> Drawing:
         _window(pen, box, dark, dice)
         ink, y = ((190, 195, 200) if dark else (80, 80, 85)), top + 17
         if dice.random() < 0.5:
-            pen.rectangle((left + 1, top + 12, left + (box[2] - left) * 0.27, box[3] - 2), (55, 58, 66) if dark else (228, 230, 235))
+            pen.rectangle(
+                (left + 1, top + 12, left + (box[2] - left) * 0.27, box[3] - 2),
+                (55, 58, 66) if dark else (228, 230, 235),
+            )
         while y < box[3] - 8:
             _text_line(pen, left + (box[2] - left) * 0.32, y, box[2] - dice.uniform(4, 30), 5, ink, dice)
             y += 8
@@ -543,7 +574,9 @@ def screenshot(dice: random.Random) -> Drawing:
 
 def code_screen(dice: random.Random) -> Drawing:
     dark = dice.random() < 0.75
-    image, pen = _canvas(dice.choice([(30, 30, 34), (12, 14, 18), (40, 42, 54), (0, 43, 54)]) if dark else (253, 253, 250))
+    image, pen = _canvas(
+        dice.choice([(30, 30, 34), (12, 14, 18), (40, 42, 54), (0, 43, 54)]) if dark else (253, 253, 250)
+    )
     y, inset, size = 6.0, 0, dice.uniform(6, 9)
     if dice.random() < 0.5:
         _window(pen, (0, 0, CANVAS - 1, CANVAS - 1), dark, dice)
@@ -582,12 +615,16 @@ def web_page(dice: random.Random) -> Drawing:
 def phone_chat(dice: random.Random) -> Drawing:
     dark = dice.random() < 0.3
     image, pen = _canvas((20, 22, 26) if dark else dice.choice([(255, 255, 255), (236, 229, 221), (240, 243, 247)]))
-    pen.rectangle((0, 0, CANVAS, 14), _bright(dice) if dice.random() < 0.5 else (70, 72, 78) if dark else (246, 246, 248))
+    pen.rectangle(
+        (0, 0, CANVAS, 14), _bright(dice) if dice.random() < 0.5 else (70, 72, 78) if dark else (246, 246, 248)
+    )
     mine, y = dice.choice([(0, 132, 255), (52, 199, 89), (220, 248, 198)]), 20.0
     while y < CANVAS - 16:
         right, width, height = dice.random() < 0.5, dice.uniform(45, 95), dice.uniform(12, 30)
         left = CANVAS - width - 6 if right else 6
-        pen.rounded_rectangle((left, y, left + width, y + height), 6, mine if right else (58, 60, 66) if dark else (229, 229, 234))
+        pen.rounded_rectangle(
+            (left, y, left + width, y + height), 6, mine if right else (58, 60, 66) if dark else (229, 229, 234)
+        )
         for line in range(int((height - 6) / 7)):
             _text_line(pen, left + 5, y + 3 + 7 * line, left + width - 6, 5, (30, 30, 30), dice)
         y += height + dice.uniform(4, 8)
@@ -597,7 +634,12 @@ def phone_chat(dice: random.Random) -> Drawing:
 def calendar(dice: random.Random) -> Drawing:
     image, pen = _paper(dice)
     pen.rectangle((0, 0, CANVAS, 24), _bright(dice))
-    pen.text((40, 4), dice.choice(["March", "July", "April", "May", "June"]), (255, 255, 255), font=ImageFont.load_default(14))
+    pen.text(
+        (40, 4),
+        dice.choice(["March", "July", "April", "May", "June"]),
+        (255, 255, 255),
+        font=ImageFont.load_default(14),
+    )
     font = ImageFont.load_default(9)
     for day in range(31):
         x, y = day % 7 * 20 + 4, day // 7 * 22 + 30
@@ -619,7 +661,9 @@ def square_code(dice: random.Random) -> Drawing:
     for row, column in ((0, 0), (0, cells - 7), (cells - 7, 0)):
         x, y = margin + column * cell, margin + row * cell
         for inset, tone in ((0, 0), (1, 255), (2, 0)):
-            pen.rectangle((x + inset * cell, y + inset * cell, x + (7 - inset) * cell, y + (7 - inset) * cell), (tone, tone, tone))
+            pen.rectangle(
+                (x + inset * cell, y + inset * cell, x + (7 - inset) * cell, y + (7 - inset) * cell), (tone, tone, tone)
+            )
     return Drawing(image, ("a QR code",))
 
 
@@ -628,7 +672,7 @@ def barcode(dice: random.Random) -> Drawing:
     x, top = 14.0, dice.uniform(10, 50)
     while x < CANVAS - 14:
         width = dice.choice([1.5, 3, 4.5])
-        pen.rectangle((x, top, x + width, dice.uniform(0, 0) + 118), (0, 0, 0))
+        pen.rectangle((x, top, x + width, 118), (0, 0, 0))
         x += width + dice.choice([1.5, 3, 4.5])
     _text_line(pen, 24, 122, 120, 9, (0, 0, 0), dice)
     return Drawing(image, ("a barcode",))
@@ -638,11 +682,30 @@ def street_map(dice: random.Random) -> Drawing:
     image, pen = _canvas(dice.choice([(242, 239, 233), (232, 230, 222)]))
     for _ in range(dice.randint(1, 4)):
         x, y = dice.uniform(0, CANVAS), dice.uniform(0, CANVAS)
-        pen.polygon([(x + dice.uniform(-40, 40), y + dice.uniform(-40, 40)) for _ in range(5)], dice.choice([(195, 225, 180), (165, 205, 235)]))
+        pen.polygon(
+            [(x + dice.uniform(-40, 40), y + dice.uniform(-40, 40)) for _ in range(5)],
+            dice.choice([(195, 225, 180), (165, 205, 235)]),
+        )
     for width, tone in ((3, (255, 255, 255)), (3, (255, 255, 255)), (6, (250, 215, 120)), (6, (245, 170, 110))):
         for _ in range(dice.randint(2, 6) if width == 3 else 1):
-            pen.line([(dice.uniform(-20, 164), -5), (dice.uniform(0, 144), dice.uniform(40, 100)), (dice.uniform(-20, 164), 150)], tone, width)
-            pen.line([(-5, dice.uniform(-20, 164)), (dice.uniform(40, 100), dice.uniform(0, 144)), (150, dice.uniform(-20, 164))], tone, width)
+            pen.line(
+                [
+                    (dice.uniform(-20, 164), -5),
+                    (dice.uniform(0, 144), dice.uniform(40, 100)),
+                    (dice.uniform(-20, 164), 150),
+                ],
+                tone,
+                width,
+            )
+            pen.line(
+                [
+                    (-5, dice.uniform(-20, 164)),
+                    (dice.uniform(40, 100), dice.uniform(0, 144)),
+                    (150, dice.uniform(-20, 164)),
+                ],
+                tone,
+                width,
+            )
     return Drawing(image, ("a map",))
 
 
@@ -686,7 +749,10 @@ def _ridge(dice: random.Random, height: float, rough: float, points: int) -> lis
 
 
 def landscape(dice: random.Random) -> Drawing:
-    hour, place = dice.choice(list(SKIES)), dice.choice(["mountains", "the sea", "hills", "a desert", "a forest", "a city"])
+    hour, place = (
+        dice.choice(list(SKIES)),
+        dice.choice(["mountains", "the sea", "hills", "a desert", "a forest", "a city"]),
+    )
     top, bottom, light = SKIES[hour]
     image = _fade(_mixed(top, _bright(dice), 0.08), bottom)
     pen = ImageDraw.Draw(image)
@@ -695,7 +761,11 @@ def landscape(dice: random.Random) -> Drawing:
         _stars(pen, dice)
         tags.append("the moon and stars")
     elif hour != "snow":
-        x, y, r = dice.uniform(10, 120), dice.uniform(50, 80) if hour == "sunset" else dice.uniform(8, 40), dice.uniform(7, 15)
+        x, y, r = (
+            dice.uniform(10, 120),
+            dice.uniform(50, 80) if hour == "sunset" else dice.uniform(8, 40),
+            dice.uniform(7, 15),
+        )
         pen.ellipse((x, y, x + 2 * r, y + 2 * r), (255, 190, 80) if hour == "sunset" else (255, 240, 150))
     _ground(pen, place, hour, light, dice)
     if hour == "snow":
@@ -717,42 +787,64 @@ def _snowfall(pen: ImageDraw.ImageDraw, dice: random.Random, flakes: int) -> Non
         pen.ellipse((x - r, y - r, x + r, y + r), (255, 255, 255))
 
 
+Light = Callable[[RGB], RGB]
+"""How a colour looks at this hour."""
+
+
 def _ground(pen: ImageDraw.ImageDraw, place: str, hour: str, light: float, dice: random.Random) -> None:
     def lit(tone: RGB) -> RGB:
         return _darker(_mixed(tone, (240, 244, 250), 0.75) if hour == "snow" else tone, light)
 
-    horizon = dice.uniform(75, 105)
-    if place == "mountains":
-        for depth in range(dice.randint(1, 3)):
-            pen.polygon(_ridge(dice, horizon - 25 + depth * 20, 25, dice.randint(5, 9)), lit(_darker((110, 115, 130), 1 - depth * 0.2)))
-    elif place == "the sea":
-        pen.rectangle((0, horizon, CANVAS, CANVAS), lit((35, 105, 165)))
-        for _ in range(dice.randint(6, 20)):
-            x, y = dice.uniform(-10, CANVAS), dice.uniform(horizon + 3, CANVAS)
-            pen.line((x, y, x + dice.uniform(8, 35), y), lit((110, 170, 210)), 2)
-        if dice.random() < 0.4:
-            pen.polygon(_ridge(dice, 132, 5, 5), lit((225, 200, 150)))
-    elif place == "hills":
-        for depth in range(dice.randint(2, 3)):
-            pen.polygon(_ridge(dice, horizon + depth * 16, 9, 5), lit((95 - depth * 20, 160 - depth * 22, 70)))
-    elif place == "a desert":
-        for depth in range(3):
-            pen.polygon(_ridge(dice, horizon + depth * 17, 10, 4), lit((225 - depth * 14, 180 - depth * 14, 115 - depth * 10)))
-    elif place == "a forest":
-        pen.rectangle((0, horizon + 15, CANVAS, CANVAS), lit((70, 110, 55)))
-        for _ in range(dice.randint(8, 22)):
-            x, y, h = dice.uniform(0, CANVAS), dice.uniform(horizon + 18, CANVAS), dice.uniform(30, 65)
-            pen.polygon([(x, y - h), (x - h * 0.28, y), (x + h * 0.28, y)], lit((30, dice.randint(70, 115), 45)))
-    else:
-        x = -5.0
-        while x < CANVAS:
-            width, top, grey = dice.uniform(12, 28), dice.uniform(25, 100), dice.randint(70, 160)
-            pen.rectangle((x, top, x + width, CANVAS), lit((grey, grey, grey + 15)))
-            for wy in range(int(top) + 5, CANVAS, 9):
-                for wx in range(int(x) + 3, int(x + width) - 4, 7):
-                    if dice.random() < 0.5:
-                        pen.rectangle((wx, wy, wx + 3, wy + 4), (250, 225, 130) if hour == "night" else lit((190, 215, 235)))
-            x += width + dice.uniform(0, 4)
+    window = (250, 225, 130) if hour == "night" else lit((190, 215, 235))
+    grounds: dict[str, Callable[[float], None]] = {
+        "mountains": lambda horizon: _mountains(pen, horizon, lit, dice),
+        "the sea": lambda horizon: _sea(pen, horizon, lit, dice),
+        "hills": lambda horizon: _layers(pen, horizon, lit, dice, (95, 160, 70), (-20, -22, 0)),
+        "a desert": lambda horizon: _layers(pen, horizon, lit, dice, (225, 180, 115), (-14, -14, -10)),
+        "a forest": lambda horizon: _forest(pen, horizon, lit, dice),
+        "a city": lambda _: _city(pen, lit, window, dice),
+    }
+    grounds[place](dice.uniform(75, 105))
+
+
+def _mountains(pen: ImageDraw.ImageDraw, horizon: float, lit: Light, dice: random.Random) -> None:
+    for depth in range(dice.randint(1, 3)):
+        tone = lit(_darker((110, 115, 130), 1 - depth * 0.2))
+        pen.polygon(_ridge(dice, horizon - 25 + depth * 20, 25, dice.randint(5, 9)), tone)
+
+
+def _sea(pen: ImageDraw.ImageDraw, horizon: float, lit: Light, dice: random.Random) -> None:
+    pen.rectangle((0, horizon, CANVAS, CANVAS), lit((35, 105, 165)))
+    for _ in range(dice.randint(6, 20)):
+        x, y = dice.uniform(-10, CANVAS), dice.uniform(horizon + 3, CANVAS)
+        pen.line((x, y, x + dice.uniform(8, 35), y), lit((110, 170, 210)), 2)
+    if dice.random() < 0.4:
+        pen.polygon(_ridge(dice, 132, 5, 5), lit((225, 200, 150)))
+
+
+def _layers(pen: ImageDraw.ImageDraw, horizon: float, lit: Light, dice: random.Random, tone: RGB, nearer: RGB) -> None:
+    for depth in range(dice.randint(2, 3)):
+        near = tuple(c + depth * d for c, d in zip(tone, nearer, strict=True))
+        pen.polygon(_ridge(dice, horizon + depth * 16, 9, 5), lit((near[0], near[1], near[2])))
+
+
+def _forest(pen: ImageDraw.ImageDraw, horizon: float, lit: Light, dice: random.Random) -> None:
+    pen.rectangle((0, horizon + 15, CANVAS, CANVAS), lit((70, 110, 55)))
+    for _ in range(dice.randint(8, 22)):
+        x, y, h = dice.uniform(0, CANVAS), dice.uniform(horizon + 18, CANVAS), dice.uniform(30, 65)
+        pen.polygon([(x, y - h), (x - h * 0.28, y), (x + h * 0.28, y)], lit((30, dice.randint(70, 115), 45)))
+
+
+def _city(pen: ImageDraw.ImageDraw, lit: Light, window: RGB, dice: random.Random) -> None:
+    x = -5.0
+    while x < CANVAS:
+        width, top, grey = dice.uniform(12, 28), dice.uniform(25, 100), dice.randint(70, 160)
+        pen.rectangle((x, top, x + width, CANVAS), lit((grey, grey, grey + 15)))
+        for wy in range(int(top) + 5, CANVAS, 9):
+            for wx in range(int(x) + 3, int(x + width) - 4, 7):
+                if dice.random() < 0.5:
+                    pen.rectangle((wx, wy, wx + 3, wy + 4), window)
+        x += width + dice.uniform(0, 4)
 
 
 def rainbow(dice: random.Random) -> Drawing:
@@ -785,7 +877,9 @@ def night_photo(photo: Image.Image, dice: random.Random) -> Drawing:
 
 def snow_photo(photo: Image.Image, dice: random.Random) -> Drawing:
     pale = ImageEnhance.Color(photo).enhance(dice.uniform(0.2, 0.5))
-    image = Image.blend(pale, Image.new("RGB", pale.size, (236, 241, 248)), dice.uniform(0.3, 0.55)).resize((CANVAS, CANVAS))
+    image = Image.blend(pale, Image.new("RGB", pale.size, (236, 241, 248)), dice.uniform(0.3, 0.55)).resize(
+        (CANVAS, CANVAS)
+    )
     pen = ImageDraw.Draw(image)
     pen.polygon(_ridge(dice, dice.uniform(95, 130), 6, 5), (246, 249, 252))
     _snowfall(pen, dice, dice.randint(20, 120))
@@ -813,9 +907,10 @@ def dark_photo(photo: Image.Image, dice: random.Random) -> Drawing:
 # ── the mix ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 PLAIN: tuple[Callable[[random.Random], Drawing], ...] = (
-    grid, gradient, bar_chart, line_chart, pie_chart, scatter_plot, document, document, handwriting, number_table, screenshot,
-    screenshot, code_screen, web_page, phone_chat, calendar, square_code, barcode, street_map, sign, sheet_music, landscape,
-    landscape, landscape, landscape, rainbow,
+    grid, gradient, bar_chart, line_chart, pie_chart, scatter_plot, document, document, handwriting, number_table,
+    screenshot, screenshot, code_screen, web_page, phone_chat, calendar, square_code, barcode, street_map, sign,
+    sheet_music,
+    landscape, landscape, landscape, landscape, rainbow,
 )  # fmt: skip
 PATTERNS: tuple[Callable[[str, random.Random], Drawing], ...] = (stripes, dots, checks)
 TINTS: tuple[Callable[[Image.Image, random.Random], Drawing], ...] = (

@@ -1,7 +1,7 @@
 """Prints how well a model finds things: python training/evaluate.py models/starter --data DATA
 
-The folder is loaded as any user would load it, and nothing of training is used but the reading of the validation pictures
-(never trained on) and the drawings (drawn here with seeds that training never used).
+The folder is loaded as any user would load it, and nothing of training is used but the reading of the validation
+pictures (never trained on) and the drawings (drawn here with seeds that training never used).
 """
 
 from __future__ import annotations
@@ -13,18 +13,25 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+import data
+import drawings
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from sentence_transformers import SentenceTransformer
 
-import data
-import drawings
-
 Vectors = npt.NDArray[np.float32]
 TEMPLATE = "a photo of a {}"
 SOURCES = {"imagenet": "ImageNet", "places": "places", "food": "food", "sports": "sports", "caltech101": "Caltech"}
-PROTOTYPE = {"ImageNet": 0.312, "places": 0.251, "food": 0.154, "sports": 0.471, "Caltech": 0.184, "R@1": 0.10, "R@10": 0.44}
+PROTOTYPE = {
+    "ImageNet": 0.312,
+    "places": 0.251,
+    "food": 0.154,
+    "sports": 0.471,
+    "Caltech": 0.184,
+    "R@1": 0.10,
+    "R@10": 0.44,
+}
 MUST = {"ImageNet": 0.42, "places": 0.36, "food": 0.28, "sports": 0.62, "R@10": 0.55}
 THINGS = ("circle", "square", "triangle", "star", "heart", "car", "house", "dress", "shirt", "balloon", "cup")
 KINDS = {
@@ -98,12 +105,15 @@ def read_validation(model: Model, folder: Path) -> Validation:
     everything = data.read_pictures(folder)
     blob = (folder / "pictures.bin").read_bytes()
     chosen = [p for p in everything if p.split == "val" and p.source != "corel"]
-    vectors = [model.pictures([data.open_picture(blob, p) for p in chosen[k : k + 512]]) for k in range(0, len(chosen), 512)]
+    vectors = [
+        model.pictures([data.open_picture(blob, p) for p in chosen[k : k + 512]]) for k in range(0, len(chosen), 512)
+    ]
     return Validation(chosen, np.concatenate(vectors), data.concepts_of(everything))
 
 
 def zero_shot(model: Model, held: Validation) -> list[Row]:
-    """Top-1 among all concepts, asked with one template (synonyms averaged), with the bare name, and with another name."""
+    """Top-1 among all concepts, asked with one template (synonyms averaged), with the bare name, and with another
+    name."""
     names, synonyms = held.concepts.names, held.concepts.synonyms
     asked = averaged(model, [[TEMPLATE.format(s) for s in words] for words in synonyms])
     bare = model.texts(list(names))
@@ -121,7 +131,8 @@ def top1(pictures: Vectors, answers: Vectors, right: npt.NDArray[np.int64]) -> f
 
 
 def other_words(model: Model, held: Validation) -> list[Row]:
-    """Of the first ten pictures found by a name, by another name of the same, by a more general word: how many are right?"""
+    """Of the first ten pictures found by a name, by another name of the same, by a more general word: how many are
+    right?"""
     index = [i for source in SOURCES for i in held.of(source)]
     vectors, labels = held.vectors[index], held.labels(index)
     have = defaultdict(set)
@@ -198,7 +209,13 @@ def kinds(model: Model) -> list[Row]:
     dice = random.Random(123_987)
     pictures = [draw(dice).image for draw in KINDS.values() for _ in range(15)]
     right = np.repeat(np.arange(len(KINDS)), 15)
-    return [Row("document, screenshot, chart … (12 kinds)", top1(model.pictures(pictures), model.texts(list(KINDS)), right), 1 / 12)]
+    return [
+        Row(
+            "document, screenshot, chart … (12 kinds)",
+            top1(model.pictures(pictures), model.texts(list(KINDS)), right),
+            1 / 12,
+        )
+    ]
 
 
 def speed(model: Model) -> float:
@@ -213,7 +230,9 @@ def speed(model: Model) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="folder of a sentence-transformers model")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the training pictures (its validation part is read)")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder of the training pictures (its validation part is read)"
+    )
     arguments = parser.parse_args()
     model = Model(arguments.model)
     held = read_validation(model, arguments.data)

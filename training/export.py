@@ -1,8 +1,8 @@
 """Writes the bundled model: python training/export.py --work WORK --to models/starter
 
-The folder is made of sentence-transformers' own parts only (a router with a route for texts and one for pictures), so that
-`SentenceTransformer("models/starter")` reads it without any code of this project. Weights are stored in half precision and
-computed in float32.
+The folder is made of sentence-transformers' own parts only (a router with a route for texts and one for pictures), so
+that `SentenceTransformer("models/starter")` reads it without any code of this project. Weights are stored in half
+precision and computed in float32.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from corpus import LONGEST
+from network import DEPTHS, DIMENSION, FEATURES, MEAN, STD, WIDTHS, PictureNetwork
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Normalize, Router, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
+from texts import TEACHER_DIMENSION, TextMap
 from torch import Tensor, nn
+from tower import load_student, make_tokenizer
 from transformers import BertModel, ResNetConfig, ResNetModel, ViTImageProcessor
 
-from corpus import LONGEST
-from network import DEPTHS, DIMENSION, FEATURES, MEAN, STD, WIDTHS, PictureNetwork
-from texts import TEACHER_DIMENSION, TextMap
-from tower import load_student, make_tokenizer
-
 SIDE = 256
-"""Pictures enter at four times the 64 pixels that the network was trained at: the stem below scales them down itself."""
+"""Pictures enter at four times the 64 pixels that the network was trained at: the stem below scales them down
+itself."""
 OFFSET = 3.0
 """Added to every channel of the stem, so that its ReLU never cuts (normalised pixels lie between −1.8 and 2.3)."""
 
@@ -36,14 +36,16 @@ OFFSET = 3.0
 def as_resnet(network: PictureNetwork) -> ResNetModel:
     """The trained network as a transformers ResNet. The same function, but for the edges of the picture.
 
-    ResNet's own stem (7 × 7 stride 2, ReLU, max pooling stride 2) is made to do nothing but scale a 256 × 256 picture down to
-    64 × 64: it carries each colour's box mean twice, as c + x and c − x, and half the difference of their maxima is the middle
-    of x around each pixel. The trained first convolution reads these six channels. Where a stage of ours begins with one
-    convolution, ResNet wants two and a shortcut: the second is the identity, the shortcut zero.
+    ResNet's own stem (7 × 7 stride 2, ReLU, max pooling stride 2) is made to do nothing but scale a 256 × 256 picture
+    down to 64 × 64: it carries each colour's box mean twice, as c + x and c − x, and half the difference of their
+    maxima is
+    the middle of x around each pixel. The trained first convolution reads these six channels. Where a stage of ours
+    begins with
+    one convolution, ResNet wants two and a shortcut: the second is the identity, the shortcut zero.
     """
     trunk = ResNetModel(ResNetConfig(
-        embedding_size=6, hidden_sizes=list(WIDTHS), depths=[1 + n for n in DEPTHS], layer_type="basic", hidden_act="relu",
-        downsample_in_first_stage=True,
+        embedding_size=6, hidden_sizes=list(WIDTHS), depths=[1 + n for n in DEPTHS], layer_type="basic",
+        hidden_act="relu", downsample_in_first_stage=True,
     )).eval()  # fmt: skip
     stem = trunk.embedder.embedder
     kernel = torch.zeros(6, 3, 7, 7)
@@ -87,7 +89,11 @@ def picture_route(network: PictureNetwork, scratch: Path) -> list[nn.Module]:
     folder = scratch / "picture"
     as_resnet(network).save_pretrained(folder)
     ViTImageProcessor(
-        size={"height": SIDE, "width": SIDE}, resample=2, image_mean=list(MEAN), image_std=[STD] * 3, do_convert_rgb=True
+        size={"height": SIDE, "width": SIDE},
+        resample=2,
+        image_mean=list(MEAN),
+        image_std=[STD] * 3,
+        do_convert_rgb=True,
     ).save_pretrained(folder)
     projection = Dense(FEATURES, DIMENSION, activation_function=nn.Identity())
     projection.linear.load_state_dict(network.h.state_dict())
@@ -110,7 +116,13 @@ def text_route(work: Path, text_map: TextMap, scratch: Path) -> list[nn.Module]:
     whole.save_pretrained(folder)
     make_tokenizer(vocabulary, folder).save_pretrained(folder)
     bend, join = dense_layers(text_map)
-    return [Transformer(str(folder), max_seq_length=LONGEST), Pooling(TEACHER_DIMENSION, pooling_mode="mean"), Normalize(), bend, join]
+    return [
+        Transformer(str(folder), max_seq_length=LONGEST),
+        Pooling(TEACHER_DIMENSION, pooling_mode="mean"),
+        Normalize(),
+        bend,
+        join,
+    ]
 
 
 def dense_layers(text_map: TextMap) -> tuple[Dense, Dense]:
@@ -128,10 +140,13 @@ def dense_layers(text_map: TextMap) -> tuple[Dense, Dense]:
 
 
 def halve(folder: Path) -> None:
-    """Stores every weight file in half precision; the configurations go on saying float32, so that loading widens it again."""
+    """Stores every weight file in half precision; the configurations go on saying float32, so that loading widens it
+    again."""
     for path in folder.rglob("*.safetensors"):
         weights: dict[str, Tensor] = load_file(path)
-        save_file({k: v.half() if v.is_floating_point() else v for k, v in weights.items()}, path, metadata={"format": "pt"})
+        save_file(
+            {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}, path, metadata={"format": "pt"}
+        )
     for path in folder.rglob("config.json"):
         settings: dict[str, Any] = json.loads(path.read_text())
         if "dtype" in settings or "model_type" in settings:
@@ -141,11 +156,17 @@ def halve(folder: Path) -> None:
 def export(work: Path, to: Path) -> None:
     """Gathers the averaged picture network, its text map and the text tower from `work` into the folder `to`."""
     stored = torch.load(work / "picture.pt", map_location="cpu", weights_only=False)["mean"]
-    network, text_map = PictureNetwork().eval(), TextMap(torch.zeros(DIMENSION, TEACHER_DIMENSION), torch.zeros(TEACHER_DIMENSION))
+    network, text_map = (
+        PictureNetwork().eval(),
+        TextMap(torch.zeros(DIMENSION, TEACHER_DIMENSION), torch.zeros(TEACHER_DIMENSION)),
+    )
     network.load_state_dict({k.removeprefix("picture."): v for k, v in stored.items() if k.startswith("picture.")})
     text_map.load_state_dict({k.removeprefix("text."): v for k, v in stored.items() if k.startswith("text.")})
     with tempfile.TemporaryDirectory() as scratch:
-        routes = {"text": text_route(work, text_map.eval(), Path(scratch)), "image": picture_route(network, Path(scratch))}
+        routes = {
+            "text": text_route(work, text_map.eval(), Path(scratch)),
+            "image": picture_route(network, Path(scratch)),
+        }
         model = SentenceTransformer(modules=[Router(routes, default_route="text"), Normalize()], device="cpu")  # type: ignore[arg-type]
         model.save_pretrained(str(Path(scratch) / "whole"), create_model_card=False)
         halve(Path(scratch) / "whole")

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-
 from network import DIMENSION
+from torch import Tensor, nn
 
 TEACHER_DIMENSION = 384
 TEMPLATES = (
-    "{}", "{}", "a photo of a {}", "a photo of a {}", "a photo of {}", "a picture of a {}", "a {}", "{}s", "an image of {}",
+    "{}", "{}", "a photo of a {}", "a photo of a {}", "a photo of {}", "a picture of a {}", "a {}", "{}s",
+    "an image of {}",
     "a photo of the {}", "a small {}", "a photo of many {}", "close-up of a {}",
 )  # fmt: skip
 """Ways of asking for one thing. Which of them a person uses must not matter."""
@@ -80,7 +80,9 @@ class TextMap(nn.Module):
 class Bank:
     """One row per meaning, several wordings each; every step sees other wordings of the same meanings."""
 
-    def __init__(self, wordings: list[list[str]], teacher: Teacher, cache: str, per_meaning: int = 12, seed: int = 0) -> None:
+    def __init__(
+        self, wordings: list[list[str]], teacher: Teacher, cache: str, per_meaning: int = 12, seed: int = 0
+    ) -> None:
         dice = random.Random(seed)
         chosen = [words if len(words) == per_meaning else dice.choices(words, k=per_meaning) for words in wordings]
         flat = teacher.encode((text for words in chosen for text in words), cache)

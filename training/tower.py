@@ -1,4 +1,5 @@
-"""The small text tower: three of the teacher's six layers, a vocabulary of common English, and the map into picture space."""
+"""The small text tower: three of the teacher's six layers, a vocabulary of common English, and the map into picture
+space."""
 
 from __future__ import annotations
 
@@ -9,11 +10,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from corpus import LONGEST
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, BertTokenizerFast
-
-from corpus import LONGEST
 
 VOCABULARY = 12_000
 LAYERS = (0, 2, 5)
@@ -24,7 +24,8 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 def choose_vocabulary(tokenizer: Any, texts: list[str], size: int = VOCABULARY) -> list[str]:
     """The word pieces that `texts` use most, every single character of common scripts, then the teacher's most common.
 
-    A word whose own piece is dropped falls apart into smaller ones; the teacher's vectors teach what they mean together.
+    A word whose own piece is dropped falls apart into smaller ones; the teacher's vectors teach what they mean
+    together.
     """
     count: Counter[str] = Counter()
     backend: Tokenizer = tokenizer.backend_tokenizer

@@ -1,9 +1,10 @@
 """Trains the picture network: python training/train.py --data DATA --work WORK --warm-start prototype.pt --minutes 90
 
-Several losses on one small residual network: a plain classifier over the concepts (learns fast), the same concepts as cosine
-to their text vectors, picture ↔ caption contrast, drawings against their own vocabulary, and the colours of photographs.
-The learning rate follows the clock (`--minutes`) or the number of pictures (`--passes`), whichever is given, and ends at zero.
-Interrupt at any moment: the same command goes on from the last checkpoint in WORK.
+Several losses on one small residual network: a plain classifier over the concepts (learns fast), the same concepts as
+cosine to their text vectors, picture ↔ caption contrast, drawings against their own vocabulary, and the colours of
+photographs. The learning rate follows the clock (`--minutes`) or the number of pictures (`--passes`), whichever is
+given, and ends
+at zero. Interrupt at any moment: the same command goes on from the last checkpoint in WORK.
 """
 
 from __future__ import annotations
@@ -19,23 +20,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import data
+import drawings
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-
-import data
-import drawings
 from augment import augment, colour_shares, colour_table, relight
 from network import FEATURES, PictureNetwork, normalise, shrink, warm_start
 from texts import Bank, Teacher, TextMap, concept_wordings
+from torch import Tensor, nn
 
 BATCH = 256
 DRAWN = 22
 """Drawings in each batch of 256."""
 POOL = 22_000
 SIZES = ((0.4, 48), (1.0, 64))
-"""(until this share of the schedule, side in pixels): small pictures first, the side that is searched at for the rest."""
+"""(until this share of the schedule, side in pixels): small pictures first, the side that is searched at for the
+rest."""
 PEAK, WARM = 0.04, 0.04
 WHOLE_SCENES = frozenset({"places", "aerial", "flickr8k", "coco", "corel", "receipts", "memes"})
 NEGATIVE_CAPTIONS = 400
@@ -89,7 +90,9 @@ def gather(folder: Path, work: Path) -> Material:
         broader=[[broad_number[b] for b in p.broader if b in broad_number] for p in pictures],
         captions=where,
         all_captions=vectors,
-        concepts=Bank([concept_wordings(names) for names in concepts.synonyms], teacher, "bank_concepts", per_meaning=24),
+        concepts=Bank(
+            [concept_wordings(names) for names in concepts.synonyms], teacher, "bank_concepts", per_meaning=24
+        ),
         broad=Bank([concept_wordings((name,)) for name in broad], teacher, "bank_broad"),
         tags=Bank([list(wordings) for wordings in words.values()], teacher, "bank_tags"),
         colours=Bank([list(words[f"something {c}"]) for c in drawings.COLOURS], teacher, "bank_colours"),
@@ -103,7 +106,8 @@ def gather(folder: Path, work: Path) -> Material:
 
 
 def _overlaps(names: tuple[str, ...], words: dict[str, tuple[str, ...]]) -> bool:
-    """Whether a concept's name shares a word with the drawings' vocabulary: then neither is a wrong answer to the other."""
+    """Whether a concept's name shares a word with the drawings' vocabulary: then neither is a wrong answer to the
+    other."""
     vocabulary = {word.rstrip("s") for wordings in words.values() for text in wordings for word in text.lower().split()}
     small = {"a", "of", "the", "on", "in", "with", "and"}
     return any(word.rstrip("s") in vocabulary - small for name in names for word in name.lower().split())
@@ -118,7 +122,9 @@ def pool_of_drawings(
     cache, tags_file = work / "drawings.npy", work / "drawings.json"
     if not (cache.exists() and tags_file.exists()):
         dice = random.Random(20)
-        photos = [i for i, p in enumerate(pictures) if p.split == "train" and p.source in ("places", "flickr8k", "imagenet")]
+        photos = [
+            i for i, p in enumerate(pictures) if p.split == "train" and p.source in ("places", "flickr8k", "imagenet")
+        ]
         stored = np.empty((POOL, data.SIDE, data.SIDE, 3), np.uint8)
         tags = []
         for k in range(POOL):
@@ -176,7 +182,9 @@ def several(logits: Tensor, lists: list[list[int]]) -> Tensor:
     return -(F.log_softmax(logits, 1)[rows, columns] / count[rows]).sum() / (count > 0).sum()
 
 
-def loss_of(student: Student, material: Material, batch: Batch, device: torch.device) -> tuple[Tensor, dict[str, float]]:
+def loss_of(
+    student: Student, material: Material, batch: Batch, device: torch.device
+) -> tuple[Tensor, dict[str, float]]:
     """The weighted sum, and its parts for the log."""
     x = batch.x.to(device)
     with torch.autocast(device.type, torch.bfloat16):
@@ -212,7 +220,9 @@ def caption_loss(student: Student, material: Material, batch: Batch, z: Tensor, 
     rows = [k for k, i in enumerate(batch.index) if i in material.captions]
     if not rows:
         return z.sum() * 0
-    own = torch.stack([material.captions[batch.index[k]][random.randrange(len(material.captions[batch.index[k]]))] for k in rows])
+    own = torch.stack(
+        [material.captions[batch.index[k]][random.randrange(len(material.captions[batch.index[k]]))] for k in rows]
+    )
     others = material.all_captions[torch.randint(len(material.all_captions), (NEGATIVE_CAPTIONS,))]
     t = student.text(torch.cat([own, others]).to(device))
     target = torch.tensor(rows, device=device)
@@ -252,7 +262,9 @@ def fit_heads(student: Student, material: Material, work: Path, rng: np.random.G
         some = torch.from_numpy(rng.choice(len(index), BATCH, replace=False))
         f, y = features[some], labels[some]
         z = F.normalize(student.picture.h(f), dim=1)
-        loss = F.cross_entropy(student.head(f), y) + F.cross_entropy(24 * z @ student.text(material.concepts.sample()).T, y)
+        loss = F.cross_entropy(student.head(f), y) + F.cross_entropy(
+            24 * z @ student.text(material.concepts.sample()).T, y
+        )
         loss = loss + several(student.broad_head(f), [broader[i] for i in some.tolist()])
         optimiser.zero_grad()
         loss.backward()
@@ -262,7 +274,9 @@ def fit_heads(student: Student, material: Material, work: Path, rng: np.random.G
             log.info("heads %d %.3f", step, loss.item())
 
 
-def embed(network: PictureNetwork, stored: data.Pixels, side: int, device: str = "cpu", *, project: bool = False) -> Tensor:
+def embed(
+    network: PictureNetwork, stored: data.Pixels, side: int, device: str = "cpu", *, project: bool = False
+) -> Tensor:
     """uint8 [n, 72, 72, 3], whole frames → features [n, 384], or vectors [n, 256] of unit length."""
     x = whole_frames(stored, side).to(device)
     with torch.inference_mode(), torch.autocast(device, torch.bfloat16):
@@ -287,7 +301,12 @@ def judge(network: PictureNetwork, text: TextMap, material: Material, side: int,
     found = {}
     for source in ("imagenet", "places", "food", "sports", "caltech101"):
         index = [i for i, p in enumerate(material.pictures) if p.source == source and p.split == "val"][:1000]
-        z = torch.cat([embed(network, material.pixels[index[k : k + BATCH]], side, device, project=True) for k in range(0, len(index), BATCH)])
+        z = torch.cat(
+            [
+                embed(network, material.pixels[index[k : k + BATCH]], side, device, project=True)
+                for k in range(0, len(index), BATCH)
+            ]
+        )
         found[source] = round((z @ answers.T).argmax(1).eq(material.label[index]).float().mean().item(), 3)
     return found
 
@@ -310,74 +329,105 @@ def average_into(mean: nn.Module, now: nn.Module, step: int) -> None:
             kept.lerp_(value, 1 - keep)
 
 
-def train(arguments: argparse.Namespace) -> None:
-    work: Path = arguments.work
-    seed_everything(0)
-    rng = np.random.default_rng(0)
-    device = torch.device(arguments.device)
-    material = gather(arguments.data, work)
-    network = PictureNetwork().to(memory_format=torch.channels_last)
-    to_text, centre = warm_start(network, arguments.warm_start)
-    student = Student(network, TextMap(to_text, centre), len(material.concepts), len(material.broad))
-    checkpoint, step, spent, seen = work / "picture.pt", 0, 0.0, 0
-    if not checkpoint.exists():
-        network.eval()
-        fit_heads(student, material, work, rng)
-    student.to(device)
-    mean = copy.deepcopy(student)
-    decayed = [*student.picture.parameters(), *student.head.parameters(), *student.broad_head.parameters()]
-    optimiser = torch.optim.SGD(
-        [{"params": decayed, "weight_decay": 3e-4}, {"params": [*student.text.parameters(), student.log_scale], "weight_decay": 3e-5}],
-        lr=1e-3, momentum=0.9, nesterov=True,
-    )  # fmt: skip
-    if checkpoint.exists():
-        stored: dict[str, Any] = torch.load(checkpoint, map_location=device, weights_only=False)
-        student.load_state_dict(stored["student"])
-        mean.load_state_dict(stored["mean"])
-        optimiser.load_state_dict(stored["optimiser"])
-        step, spent, seen = stored["step"], stored["spent"], stored["seen"]
-        seed_everything(step)
-        rng = np.random.default_rng(step)
-    log.info("%d training pictures, %d drawings, step %d", len(material.train), len(material.drawn), step)
+class Run:
+    """One training: student, averaged weights, optimiser and how far it has come."""
 
-    def save() -> None:
+    def __init__(self, arguments: argparse.Namespace, material: Material) -> None:
+        self.material, self.minutes, self.passes = material, arguments.minutes, arguments.passes
+        self.device, self.checkpoint = torch.device(arguments.device), arguments.work / "picture.pt"
+        self.step, self.seen, self.spent = 0, 0, 0.0
+        self.rng, self.table = np.random.default_rng(0), colour_table()
+        network = PictureNetwork().to(memory_format=torch.channels_last)
+        to_text, centre = warm_start(network, arguments.warm_start)
+        student = Student(network, TextMap(to_text, centre), len(material.concepts), len(material.broad))
+        if not self.checkpoint.exists():
+            network.eval()
+            fit_heads(student, material, arguments.work, self.rng)
+        self.student = student.to(self.device)
+        self.mean = copy.deepcopy(self.student)
+        self.optimiser = optimiser_of(self.student)
+        if self.checkpoint.exists():
+            self._restore()
+        else:
+            self.save()
+
+    def _restore(self) -> None:
+        stored: dict[str, Any] = torch.load(self.checkpoint, map_location=self.device, weights_only=False)
+        self.student.load_state_dict(stored["student"])
+        self.mean.load_state_dict(stored["mean"])
+        self.optimiser.load_state_dict(stored["optimiser"])
+        self.step, self.spent, self.seen = stored["step"], stored["spent"], stored["seen"]
+        seed_everything(self.step)
+        self.rng = np.random.default_rng(self.step)
+
+    def save(self) -> None:
         """Everything that going on needs, written aside first."""
-        state = {"student": student.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict()}
-        unfinished = checkpoint.with_suffix(".part")
-        torch.save(state | {"step": step, "spent": spent, "seen": seen}, unfinished)
-        unfinished.rename(checkpoint)
+        parts = {"student": self.student, "mean": self.mean, "optimiser": self.optimiser}
+        state = {name: part.state_dict() for name, part in parts.items()}
+        unfinished = self.checkpoint.with_suffix(".part")
+        torch.save(state | {"step": self.step, "spent": self.spent, "seen": self.seen}, unfinished)
+        unfinished.rename(self.checkpoint)
 
-    if not step:
-        save()
-    table, saved, judged, shown = colour_table(), time.time(), time.time(), time.time()
-    while True:
-        progress = spent / (60 * arguments.minutes) if arguments.minutes else seen / (arguments.passes * len(material.train))
-        if progress >= 1:
-            break
+    @property
+    def progress(self) -> float:
+        """Share of the schedule that is done, by the clock or by the number of pictures."""
+        if self.minutes:
+            return float(self.spent / (60 * self.minutes))
+        return float(self.seen / (self.passes * len(self.material.train)))
+
+    @property
+    def side(self) -> int:
+        return next((size for until, size in SIZES if self.progress < until), SIZES[-1][1])
+
+    def take_step(self) -> dict[str, float]:
+        """One batch; returns the parts of its loss."""
         began = time.time()
-        side = next(size for until, size in SIZES if progress < until)
-        for group in optimiser.param_groups:
-            group["lr"] = rate_at(progress)
-        student.train()
-        loss, parts = loss_of(student, material, next_batch(material, side, rng, table), device)
-        optimiser.zero_grad(set_to_none=True)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate_at(self.progress)
+        self.student.train()
+        batch = next_batch(self.material, self.side, self.rng, self.table)
+        loss, parts = loss_of(self.student, self.material, batch, self.device)
+        self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(student.parameters(), 5.0)
-        optimiser.step()
-        average_into(mean, student, step)
-        step, seen, spent = step + 1, seen + BATCH, spent + time.time() - began
-        if step % 25 == 0:
+        nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
+        self.optimiser.step()
+        average_into(self.mean, self.student, self.step)
+        self.step, self.seen, self.spent = self.step + 1, self.seen + BATCH, self.spent + time.time() - began
+        return parts
+
+    def judge(self) -> dict[str, float]:
+        """The averaged weights on the validation pictures."""
+        return judge(self.mean.picture, self.mean.text, self.material, 64, self.device.type)
+
+
+def optimiser_of(student: Student) -> torch.optim.SGD:
+    """Nesterov; the text map and the scale decay less than the network."""
+    network = [*student.picture.parameters(), *student.head.parameters(), *student.broad_head.parameters()]
+    texts = [*student.text.parameters(), student.log_scale]
+    groups = [{"params": network, "weight_decay": 3e-4}, {"params": texts, "weight_decay": 3e-5}]
+    return torch.optim.SGD(groups, lr=1e-3, momentum=0.9, nesterov=True)
+
+
+def train(run: Run) -> None:
+    """Steps until the schedule ends; checkpoints, figures and lines in the log on the way."""
+    log.info("%d training pictures, %d drawings, step %d", len(run.material.train), len(run.material.drawn), run.step)
+    saved = judged = shown = time.time()
+    while run.progress < 1:
+        parts = run.take_step()
+        now = time.time()
+        if run.step % 25 == 0:
             each = " ".join(f"{name} {value:.2f}" for name, value in parts.items())
-            log.info("%d %.3f px%d %.0f/s | %s | scale %.1f", step, progress, side, 25 * BATCH / (time.time() - shown), each, student.scale.item())
-            shown = time.time()
-        if time.time() - saved > CHECKPOINT_EVERY:
-            save()
-            saved = time.time()
-        if time.time() - judged > JUDGE_EVERY:
-            log.info("judged %s", judge(mean.picture, mean.text, material, side, arguments.device))
-            judged = time.time()
-    save()
-    log.info("done after %d steps, %d pictures: %s", step, seen, judge(mean.picture, mean.text, material, 64, arguments.device))
+            rate, scale = 25 * BATCH / (now - shown), run.student.scale.item()
+            log.info("%d %.3f px%d %.0f/s | %s | scale %.1f", run.step, run.progress, run.side, rate, each, scale)
+            shown = now
+        if now - saved > CHECKPOINT_EVERY:
+            run.save()
+            saved = now
+        if now - judged > JUDGE_EVERY:
+            log.info("judged %s", run.judge())
+            judged = now
+    run.save()
+    log.info("done after %d steps, %d pictures: %s", run.step, run.seen, run.judge())
 
 
 def seed_everything(seed: int) -> None:
@@ -391,13 +441,16 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for caches, checkpoints and the log")
     parser.add_argument("--warm-start", type=Path, required=True, help="checkpoint to begin with")
     parser.add_argument("--minutes", type=float, default=0, help="length of the schedule in minutes of training")
-    parser.add_argument("--passes", type=float, default=8, help="length of the schedule in passes (when no minutes are given)")
+    parser.add_argument(
+        "--passes", type=float, default=8, help="length of the schedule in passes (when no minutes are given)"
+    )
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     handlers = [logging.StreamHandler(), logging.FileHandler(arguments.work / "train.log")]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers)
-    train(arguments)
+    seed_everything(0)
+    train(Run(arguments, gather(arguments.data, arguments.work)))
 
 
 if __name__ == "__main__":
