@@ -34,6 +34,8 @@ PREFERRED = (
 )
 """What `auto` takes if it lies in the local cache. LAION-2B ViT-B/32 first: the cost of OpenAI's ViT-B/32, and COCO
 text → image R@1 of 39 instead of 30 (arXiv 2212.07143, table 2). Larger ones only if nothing else is there."""
+HUB_SECONDS = 10.0
+"""A hub that does not answer within this is taken for out of reach."""
 LONGEST_TEXT = 1000
 """Characters of a text that are looked at; models read 64 to 128 tokens of it."""
 
@@ -110,6 +112,8 @@ def _load_auto(starter: Path) -> SentenceTransformerEncoder:
 
 
 def _load_named(name: str) -> SentenceTransformerEncoder:
+    from huggingface_hub import HfApi
+
     repository = name if "/" in name else f"sentence-transformers/{name}"
     folder = _cached(repository)
     if folder is not None:
@@ -119,6 +123,8 @@ def _load_named(name: str) -> SentenceTransformerEncoder:
             log.info("model incomplete in the local cache, fetching it name=%s", name)
     log.info("model fetched from the hub name=%s", name)
     try:
+        # Asked once: without a network, fetching would try each of a dozen files again and again for minutes.
+        HfApi().model_info(repository, timeout=HUB_SECONDS)
         _construct(repository, local_only=False)
     except Exception as error:
         raise ModelUnavailable(
