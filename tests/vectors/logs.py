@@ -42,6 +42,6 @@ class MemoryLog:
 def brute_force(log: MemoryLog, query: FloatArray, k: int) -> tuple[list[int], list[float]]:
     """The k nearest of the log over vectors rounded to float16, ties by id."""
     alive = log.alive()
-    scores = {i: float(np.float64(vector.astype(np.float16)) @ np.float64(query)) for i, vector in alive.items()}
+    scores = {i: float(np.dot(vector.astype(np.float16).astype(np.float64), query)) for i, vector in alive.items()}
     best = sorted(scores, key=lambda image_id: (-scores[image_id], image_id))[:k]
     return best, [scores[image_id] for image_id in best]

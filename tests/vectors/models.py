@@ -1,0 +1,74 @@
+"""Models small enough to be built by a test, in the formats of real ones: random weights, real everything else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789:/.-_,;=+"
+START, END = "<|startoftext|>", "<|endoftext|>"
+DIMENSION = 16
+
+
+def save_tiny_clip(folder: Path, seed: int = 0) -> Path:
+    """A CLIP of a few kB as a transformers folder: letters as tokens, 32 × 32 pixels, `DIMENSION` dimensions."""
+    import torch
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
+
+    folder.mkdir(parents=True)
+    tokens = [*LETTERS, *(f"{letter}</w>" for letter in LETTERS), START, END]
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77)
+    layers = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    special = {"bos_token_id": vocabulary[START], "eos_token_id": vocabulary[END], "pad_token_id": vocabulary[END]}
+    config = CLIPConfig(
+        text_config={**layers, **special, "vocab_size": len(tokens), "max_position_embeddings": 77},
+        vision_config={**layers, "image_size": 32, "patch_size": 8},
+        projection_dim=DIMENSION,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = CLIPModel(config)
+    model.save_pretrained(folder)
+    images = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    CLIPProcessor(images, tokenizer).save_pretrained(folder)  # type: ignore[no-untyped-call]
+    return folder
+
+
+def save_as_sentence_transformers(source: Path, folder: Path) -> Path:
+    """The same model in the other format: with `modules.json`, as models on the hub have it."""
+    from sentence_transformers import SentenceTransformer
+
+    SentenceTransformer(str(source), device="cpu", local_files_only=True).save(str(folder))
+    assert (folder / "modules.json").exists()
+    return folder
+
+
+def save_text_only_model(folder: Path) -> Path:
+    """A tiny BERT: it reads texts and no pictures."""
+    from transformers import BertConfig, BertModel, BertTokenizer
+
+    folder.mkdir(parents=True)
+    vocabulary = folder / "vocab.txt"
+    vocabulary.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz"]))
+    BertTokenizer(str(vocabulary)).save_pretrained(folder)
+    config = BertConfig(vocab_size=31, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+def put_into_cache(model: Path, cache: Path, repository: str) -> Path:
+    """Lay a model folder where the hub's client keeps what it fetched. Returns the snapshot's folder."""
+    root = cache / f"models--{repository.replace('/', '--')}"
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    (root / "refs").mkdir(parents=True)
+    (root / "refs" / "main").write_text(commit)
+    snapshot = root / "snapshots" / commit
+    for path in model.rglob("*"):
+        if path.is_file():
+            kept = snapshot / path.relative_to(model)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_bytes(path.read_bytes())
+    return snapshot
