@@ -91,10 +91,13 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A picture that was found. ``score`` is the cosine between its vector and the query's, -1 to 1."""
+    """A picture that was found. ``score`` is the cosine between its vector and the query's, -1 to 1.
+
+    ``None`` where conditions alone found it, without anything to compare.
+    """
 
     image: Image
-    score: float
+    score: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import numpy as np
+import numpy.typing as npt
 from sqlalchemy import Connection, Row, Select, delete, exists, func, insert, or_, select, update
 
+from app.catalog.conditions import where
 from app.catalog.database import Database
 from app.catalog.tables import counts, images, removals, vectors
+from app.conditions import Condition
 from app.models import Counts, Image, ImageState
 
 MAX_ATTEMPTS = 3
@@ -159,6 +163,20 @@ class Images:
             query = query.where(images.c.id < before)
         if state is not None:
             query = query.where(images.c.state == state)
+        with self._database.reading() as connection:
+            return [_image(row) for row in connection.execute(query)]
+
+    def matching(self, conditions: Sequence[Condition]) -> npt.NDArray[np.int64]:
+        """Ids of all pictures that meet the conditions."""
+        with self._database.reading() as connection:
+            ids = connection.scalars(select(images.c.id).where(*where(conditions))).all()
+        return np.array(ids, np.int64)
+
+    def listed(self, conditions: Sequence[Condition], oldest_first: bool, offset: int, limit: int) -> list[Image]:
+        """Pictures that meet the conditions, by the day they were taken or else added."""
+        date = func.coalesce(images.c.taken_at, images.c.added_at)
+        order = (date, images.c.id) if oldest_first else (date.desc(), images.c.id.desc())
+        query = _select_images().where(*where(conditions)).order_by(*order).offset(offset).limit(limit)
         with self._database.reading() as connection:
             return [_image(row) for row in connection.execute(query)]
 

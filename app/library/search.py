@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 
+import numpy as np
+import numpy.typing as npt
 from cachetools import TTLCache
 
 from app.catalog.images import Images
 from app.catalog.vectors import ServingSpace, Vectors
 from app.errors import InvalidInput, ModelNotReady, ModelUnavailable, NotFound
+from app.library.query import Query, Sort, parse
 from app.media.decoding import Decoder
 from app.models import FloatArray, Match, Results
 from app.vectors.encoder import BackgroundEncoder, Encoder
@@ -20,6 +23,10 @@ LONGEST_QUERY = 2000
 DEEPEST_RESULT = 100_000
 """No page reaches beyond this: nobody looks there, and it bounds what one request can cost."""
 CACHED_QUERIES = 1000
+AWAY = 0.7
+"""How hard ``-word`` pushes, against 1 for what is looked for."""
+NEUTRAL = "a photo"
+"""The text that says nothing about a picture."""
 
 
 class Searcher:
@@ -45,15 +52,20 @@ class Searcher:
         self._queries: TTLCache[tuple[str, str], FloatArray] = TTLCache(CACHED_QUERIES, cache_seconds)
         self._queries_lock = threading.Lock()
 
-    def by_text(self, query: str, offset: int = 0, limit: int = 50) -> Results:
-        """Pictures that look like ``query`` describes. Raises `InvalidInput` for an empty or endless query."""
-        query = " ".join(query.split())
-        if not query:
-            raise InvalidInput("Describe what you are looking for.")
-        if len(query) > LONGEST_QUERY:
-            raise InvalidInput(f"This query has {len(query):,} characters. Describe the picture in fewer than 2,000.")
+    def by_text(self, text: str, offset: int = 0, limit: int = 50) -> Results:
+        """Pictures that a query of the search box means (`app.library.query`), best first.
+
+        Conditions alone need no model; then the newest come first. Raises `InvalidInput` with what to do instead.
+        """
+        query = self._understood(text)
+        if not query.has_meaning:
+            return self._listed(query, offset, limit)
+        if query.sort not in (None, Sort.RELEVANCE):
+            raise InvalidInput(f"sort:{query.sort} goes with conditions alone: words put the closest pictures first.")
         encoder, serving = self._ready()
-        return self._nearest(serving, self._query_vector(encoder, query), offset, limit)
+        vector = self._meaning(query, encoder, serving)
+        allowed = self._images.matching(query.conditions) if query.conditions else None
+        return self._nearest(serving, vector, offset, limit, without=query.like, allowed=allowed)
 
     def by_image(self, data: bytes, offset: int = 0, limit: int = 50) -> Results:
         """Pictures that look like the one in ``data``, which is not kept. Raises `PictureError`."""
@@ -72,7 +84,7 @@ class Searcher:
         vector = self._vectors.get(serving.id, image_id) if serving else None
         if serving is None or vector is None:
             return Results((), offset, limit, False, serving.space.model if serving else "")
-        return self._nearest(serving, vector, offset, limit, without=image_id)
+        return self._nearest(serving, vector, offset, limit, without=(image_id,))
 
     def serve(self) -> None:
         """Wait for the model; from then on its space serves, with the index in memory before anybody asks for it."""
@@ -106,26 +118,69 @@ class Searcher:
             raise ModelNotReady("The model is being switched. Searching works again in a moment.")
         return encoder, serving
 
-    def _query_vector(self, encoder: Encoder, query: str) -> FloatArray:
-        key = (encoder.space.fingerprint, query)
+    def _understood(self, text: str) -> Query:
+        if len(text) > LONGEST_QUERY:
+            raise InvalidInput(f"This query has {len(text):,} characters. Describe the picture in fewer than 2,000.")
+        query = parse(text)
+        if query.complaints:
+            raise InvalidInput(" ".join(query.complaints))
+        if query == Query():
+            raise InvalidInput("Describe what you are looking for.")
+        return query
+
+    def _listed(self, query: Query, offset: int, limit: int) -> Results:
+        """Pictures that meet conditions, by date."""
+        images = self._images.listed(query.conditions, query.sort is Sort.OLDEST, offset, limit + 1)
+        matches = tuple(Match(image, None) for image in images[:limit])
+        return Results(matches, offset, limit, len(images) > limit, "")
+
+    def _meaning(self, query: Query, encoder: Encoder, serving: ServingSpace) -> FloatArray:
+        """One unit vector for everything a query means, [dimension]."""
+        towards = [(query.words, 1.0)] if query.words else []
+        towards += [(term.text, term.weight) for term in query.terms if term.weight > 0]
+        parts = [weight * self._text_vector(encoder, text) for text, weight in towards]
+        parts += [self._picture_vector(serving, image_id) for image_id in query.like]
+        # All texts of a CLIP model point roughly one way; only what makes a text special is pushed away.
+        away = [term.text for term in query.terms if term.weight < 0]
+        parts += [AWAY * (self._text_vector(encoder, NEUTRAL) - self._text_vector(encoder, text)) for text in away]
+        vector = np.sum(parts, axis=0, dtype=np.float32)
+        length = float(np.linalg.norm(vector))
+        if length < 1e-3:
+            raise InvalidInput("What this asks for and what it pushes away cancel each other out.")
+        return np.asarray(vector / length, np.float32)
+
+    def _picture_vector(self, serving: ServingSpace, image_id: int) -> FloatArray:
+        vector = self._vectors.get(serving.id, image_id)
+        if vector is None:
+            raise InvalidInput(f"There is no picture {image_id} to compare with, or it is not searchable yet.")
+        return vector
+
+    def _text_vector(self, encoder: Encoder, text: str) -> FloatArray:
+        key = (encoder.space.fingerprint, text)
         with self._queries_lock:
             known = self._queries.get(key)
         if known is not None:
             return known
-        vector: FloatArray = encoder.encode_texts([query])[0]
+        vector: FloatArray = encoder.encode_texts([text])[0]
         with self._queries_lock:
             self._queries[key] = vector
         return vector
 
     def _nearest(
-        self, serving: ServingSpace, vector: FloatArray, offset: int, limit: int, without: int | None = None
+        self,
+        serving: ServingSpace,
+        vector: FloatArray,
+        offset: int,
+        limit: int,
+        without: tuple[int, ...] = (),
+        allowed: npt.NDArray[np.int64] | None = None,
     ) -> Results:
         end = offset + limit
         if end > DEEPEST_RESULT:
             raise InvalidInput(f"Results are shown up to the {DEEPEST_RESULT:,}th. Narrow the query down.")
-        # One more tells whether there is a next page, another stands in for the picture itself.
-        ids, scores = self._index(serving).search(vector, end + 1 + (without is not None))
-        found = [(int(i), float(score)) for i, score in zip(ids, scores, strict=True) if i != without]
+        # One more tells whether there is a next page; others stand in for the pictures that are left out.
+        ids, scores = self._index(serving).search(vector, end + 1 + len(without), allowed)
+        found = [(int(i), float(score)) for i, score in zip(ids, scores, strict=True) if i not in without]
         page = found[offset:end]
         images = self._images.get_many([image_id for image_id, _ in page])
         # A picture removed since the index looked at the log is left out: the catalog decides.

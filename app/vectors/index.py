@@ -97,25 +97,30 @@ class VectorIndex:
         if known.size:  # costs a pass over the whole index, so only where there is something to remove
             self._index.remove_ids(faiss.IDSelectorBatch(known))
 
-    def search(self, vector: FloatArray, k: int) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    def search(
+        self, vector: FloatArray, k: int, allowed: npt.NDArray[np.int64] | None = None
+    ) -> tuple[npt.NDArray[np.int64], FloatArray]:
         """The ``k`` nearest to ``vector`` [dimension]: ids and scores (cosine), best first, ties by id.
 
-        The first k of a larger search are exactly the answer to a smaller one.
+        The first k of a larger search are exactly the answer to a smaller one. With ``allowed``, only those ids
+        compete: the answer is that of an index that holds nothing else.
         """
         query = np.ascontiguousarray(vector[None, :], dtype=np.float32)
         with self._lock:
-            total = len(self)
-            k = min(k, total)
+            most = len(self) if allowed is None else min(len(self), allowed.size)
+            k = min(k, most)
             if k <= 0:
                 return np.empty(0, np.int64), np.empty(0, np.float32)
-            wanted = min(total, k + TIE_MARGIN)
+            only = _only(allowed)
+            wanted = min(most, k + TIE_MARGIN)
             while True:
-                scores, ids = self._index.search(query, wanted)
-                if wanted == total or scores[0, wanted - 1] < scores[0, k - 1]:
+                scores, ids = self._index.search(query, wanted, params=only)
+                if wanted == most or scores[0, wanted - 1] < scores[0, k - 1]:
                     break
-                wanted = min(total, wanted * 2)  # pictures with the same vector reach past the end: see them all
-        order = np.lexsort((ids[0], -scores[0]))[:k]
-        return ids[0][order], scores[0][order]
+                wanted = min(most, wanted * 2)  # pictures with the same vector reach past the end: see them all
+        found = ids[0] >= 0  # fewer of `allowed` may be embedded than there are
+        order = np.lexsort((ids[0][found], -scores[0][found]))[:k]
+        return ids[0][found][order], scores[0][found][order]
 
     def save(self, path: Path, key: SnapshotKey) -> None:
         """Write a snapshot: whole or not at all. Searches wait only while memory is copied."""
@@ -228,3 +233,11 @@ def _empty(dimension: int) -> faiss.IndexIDMap:
 
     exact = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     return faiss.IndexIDMap(exact)
+
+
+def _only(allowed: npt.NDArray[np.int64] | None) -> faiss.SearchParameters | None:
+    import faiss
+
+    if allowed is None:
+        return None
+    return faiss.SearchParameters(sel=faiss.IDSelectorBatch(allowed))  # type: ignore[call-arg]

@@ -89,7 +89,9 @@ class MatchBody(BaseModel):
     """A picture that was found."""
 
     id: int
-    score: float = Field(description="Cosine between the picture's vector and the query's, -1 to 1.")
+    score: float | None = Field(
+        description="Cosine between the picture's vector and the query's, -1 to 1; null where conditions alone decided."
+    )
     filename: str
     width: int
     height: int

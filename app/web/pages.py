@@ -84,10 +84,13 @@ class Pages:
         if not q.strip() and like is None:
             return RedirectResponse(f"{request.scope.get('root_path', '')}/", 303)
         listed = {"q": q} if like is None else {"like": str(like)}
+        results, complaint, code = None, None, 200
         try:
             results = self._find(q, like, (page - 1) * self._page_size, self._page_size)
+        except InvalidInput as error:
+            complaint, code = str(error), 400
         except (ModelNotReady, ModelUnavailable):
-            results = None
+            code = 503
         context = SearchPage(
             status=self._library.status.read(),
             query=q,
@@ -95,9 +98,10 @@ class Pages:
             like=self._get(like) if like is not None else None,
             previous_url=_search_url(listed, page - 1) if page > 1 else None,
             next_url=_search_url(listed, page + 1) if results is not None and results.has_more else None,
+            complaint=complaint,
         )
-        response = self._page_or_tiles(request, context, 200 if results is not None else 503)
-        if results is None and context.status.model.state is not ModelState.UNAVAILABLE:
+        response = self._page_or_tiles(request, context, code)
+        if code == 503 and context.status.model.state is not ModelState.UNAVAILABLE:
             response.headers["Retry-After"] = RETRY_AFTER
         return response
 
@@ -181,7 +185,7 @@ class Pages:
         first = max(rank - 1, 0)
         try:
             around = self._find(query, like, first, rank + 2 - first).matches
-        except (ModelNotReady, ModelUnavailable, NotFound):
+        except (InvalidInput, ModelNotReady, ModelUnavailable, NotFound):
             return back, None, None
         by_rank = dict(enumerate(around, start=first))
         return back, _ranked_url(by_rank, rank - 1, listed), _ranked_url(by_rank, rank + 1, listed)

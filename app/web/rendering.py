@@ -78,7 +78,8 @@ class GalleryPage:
 class SearchPage:
     """`search.html`: results for ``query``, or, where ``like`` is set, pictures like that one.
 
-    ``results`` is ``None`` while the model can't answer: ``status.model`` then says why.
+    ``results`` is ``None`` while the model can't answer, as ``status.model`` says, or where the query makes no sense, as
+    ``complaint`` says.
     """
 
     template: ClassVar[str] = "search.html"
@@ -89,6 +90,7 @@ class SearchPage:
     like: Image | None
     previous_url: str | None
     next_url: str | None
+    complaint: str | None = None
 
     @property
     def groups(self) -> tuple[Group, ...]:

@@ -1,0 +1,56 @@
+"""Conditions of the query language as SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from sqlalchemy import Column, ColumnElement, and_, not_
+
+from app.catalog.tables import images
+from app.conditions import Condition, Field, parse_period, parse_size, parse_types
+
+
+def where(conditions: Iterable[Condition]) -> list[ColumnElement[bool]]:
+    """One expression for each condition; all must hold. Values were checked by `app.conditions.check`."""
+    return [not_(_holds(c)) if c.negated else _holds(c) for c in conditions]
+
+
+def _holds(condition: Condition) -> ColumnElement[bool]:  # noqa: PLR0911 - a table of fields
+    value = condition.value
+    match condition.field:
+        case Field.NAME:
+            return and_(*(images.c.filename.icontains(word, autoescape=True) for word in value.split()))
+        case Field.CAMERA:
+            return images.c.camera.is_not(None) & images.c.camera.icontains(value, autoescape=True)
+        case Field.TYPE:
+            return images.c.format.in_(parse_types(value))
+        case Field.STATE:
+            return images.c.state == value.lower()
+        case Field.ORIENTATION:
+            return _orientation(value.lower())
+        case Field.LARGER | Field.SMALLER:
+            size = parse_size(value)
+            measure = images.c.width * images.c.height if size.pixels else images.c.bytes
+            return measure > size.amount if condition.field is Field.LARGER else measure < size.amount
+        case Field.TAKEN:
+            return images.c.taken_at.is_not(None) & _within(images.c.taken_at, value, utc=False)
+        case Field.ADDED:
+            return _within(images.c.added_at, value, utc=True)
+
+
+def _orientation(value: str) -> ColumnElement[bool]:
+    width, height = images.c.width, images.c.height
+    return {"landscape": width > height, "portrait": width < height, "square": width == height}[value]
+
+
+def _within(column: Column[datetime], value: str, utc: bool) -> ColumnElement[bool]:
+    """``utc``: the column holds UTC, while people mean days of their own clock."""
+    period = parse_period(value, datetime.now().astimezone().date())
+    start, end = (_to_utc(moment) if utc and moment else moment for moment in (period.start, period.end))
+    bounds = ([column >= start] if start else []) + ([column < end] if end else [])
+    return and_(*bounds)
+
+
+def _to_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(tzinfo=None)

@@ -1,0 +1,107 @@
+"""Conditions of the query language, against real rows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert
+
+from app.catalog.database import Database
+from app.catalog.images import Images
+from app.catalog.tables import images
+from app.library.query import parse
+
+NOW = datetime.now(UTC).replace(tzinfo=None)
+
+
+@pytest.fixture
+def some_images(tmp_path: Path) -> Images:
+    """Five pictures that differ in everything conditions ask about."""
+    database = Database(f"sqlite:///{tmp_path / 'catalog.sqlite3'}")
+    database.migrate()
+    rows = [
+        row(1, "Invoice 100%.png", "png", 900, (1000, 1000), "indexed", datetime(2023, 5, 17, 12), "Canon EOS 5D"),
+        row(2, "invoice_2.jpg", "jpeg", 5_000_000, (4000, 3000), "indexed", datetime(2024, 2, 29, 23, 59), "NIKON D3"),
+        row(3, "beach.jpg", "jpeg", 150_000, (600, 800), "failed", None, None),
+        row(4, "Çédille.gif", "gif", 2000, (64, 48), "pending", datetime(2019, 12, 31, 23, 59), "canon powershot"),
+        row(
+            5, "old.webp", "webp", 2000, (48, 64), "indexed", datetime(2020, 1, 1), None, added=NOW - timedelta(days=40)
+        ),
+    ]
+    with database.writing() as connection:
+        connection.execute(insert(images), rows)
+    return Images(database)
+
+
+def row(
+    number: int,
+    name: str,
+    format: str,
+    size: int,
+    dimensions: tuple[int, int],
+    state: str,
+    taken: datetime | None,
+    camera: str | None,
+    added: datetime = NOW,
+) -> dict[str, object]:
+    return {
+        "id": number,
+        "md5": f"{number:032}",
+        "filename": name,
+        "format": format,
+        "bytes": size,
+        "width": dimensions[0],
+        "height": dimensions[1],
+        "state": state,
+        "taken_at": taken,
+        "camera": camera,
+        "added_at": added,
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("name:invoice", {1, 2}),
+        ("name:100%", {1}),
+        ("name:e_2", {2}),
+        ('name:"invoice png"', {1}),
+        ("type:jpg", {2, 3}),
+        ("type:gif,webp", {4, 5}),
+        ("-type:gif,webp", {1, 2, 3}),
+        ("camera:canon", {1, 4}),
+        ("-camera:canon", {2, 3, 5}),
+        ("orientation:landscape", {2, 4}),
+        ("orientation:portrait", {3, 5}),
+        ("orientation:square", {1}),
+        ("larger:2mp", {2}),
+        ("larger:100kb", {2, 3}),
+        ("smaller:2kb", {1}),
+        ("smaller:2001b", {1, 4, 5}),
+        ("taken:2023", {1}),
+        ("taken:2023-05", {1}),
+        ("taken:2023-05-17", {1}),
+        ("taken:2023-05..2024-02", {1, 2}),
+        ("taken:..2019", {4}),
+        ("taken:2020..", {1, 2, 5}),
+        ("-taken:2020..", {3, 4}),
+        ("added:today", {1, 2, 3, 4}),
+        ("added:month", {1, 2, 3, 4}),
+        ("state:failed", {3}),
+        ("type:jpg camera:nikon", {2}),
+        ("type:jpg camera:canon", set()),
+    ],
+)
+def test_conditions_choose_pictures(some_images: Images, query: str, found: set[int]) -> None:
+    conditions = parse(query).conditions
+    assert conditions
+    assert set(some_images.matching(conditions).tolist()) == found
+    assert {image.id for image in some_images.listed(conditions, oldest_first=False, offset=0, limit=10)} == found
+
+
+def test_listed_by_date_taken_or_else_added(some_images: Images) -> None:
+    newest = [image.id for image in some_images.listed((), oldest_first=False, offset=0, limit=10)]
+    assert newest == [3, 2, 1, 5, 4]
+    assert [image.id for image in some_images.listed((), oldest_first=True, offset=1, limit=2)] == [5, 1]
