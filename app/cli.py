@@ -14,7 +14,9 @@ import typer
 
 from app.config import Settings
 
-cli = typer.Typer(add_completion=False, no_args_is_help=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+cli = typer.Typer(
+    add_completion=False, no_args_is_help=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
+)
 
 
 @cli.callback(invoke_without_command=True)
@@ -44,6 +46,7 @@ def _serve(reload: bool) -> None:
     import uvicorn
 
     settings = Settings()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when it has ended in good order
     uvicorn.run(
         "app.main:app_from_environment",
         factory=True,
@@ -73,7 +76,6 @@ def worker(
         os.nice(10)  # pages come first
     with create_worker(settings) as working:
         if supervised:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the server, which then stops this process
             threading.Thread(target=_follow_server, args=(working.wake, working.stop), daemon=True).start()
         else:
             signal.signal(signal.SIGINT, lambda *_: working.stop())

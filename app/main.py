@@ -210,6 +210,7 @@ def configure_logging(settings: Settings) -> None:
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s %(message)s", force=True
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("faiss").setLevel(logging.WARNING)
     logging.getLogger("PIL").setLevel(logging.INFO)
     logging.getLogger("faiss").setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)

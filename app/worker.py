@@ -222,8 +222,9 @@ class WorkerProcess:
             self._stopping.wait(rest)
 
     def _start_process(self) -> subprocess.Popen[bytes]:
+        # A process group of its own: Ctrl-C reaches the server alone, which then stops this process in good order.
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and entry
-            self._command, env=self._environment, stdin=subprocess.PIPE, bufsize=0
+            self._command, env=self._environment, stdin=subprocess.PIPE, bufsize=0, process_group=0
         )
         if process.stdin is not None:
             os.set_blocking(process.stdin.fileno(), False)  # a worker that hangs must not hang uploads
