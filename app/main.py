@@ -212,7 +212,6 @@ def configure_logging(settings: Settings) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("faiss").setLevel(logging.WARNING)
     logging.getLogger("PIL").setLevel(logging.INFO)
-    logging.getLogger("faiss").setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
 
 
