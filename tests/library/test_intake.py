@@ -1,0 +1,311 @@
+"""Take in, and the ways back: outcomes, removal, repair, names."""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.catalog.images import Images
+from app.errors import NotFound
+from app.library.intake import LONGEST_NAME, clean_name
+from app.media.store import INCOMING, STALE_SECONDS, THUMBNAILS
+from app.models import Counts, ImageState, Outcome, UploadResult
+from tests.library.conftest import Rooms, md5
+from tests.pictures import AWKWARD_NAMES, REJECTED_FILES, html_page, picture
+
+RED = picture("red")
+
+
+def original(data: bytes, format: str = "jpeg") -> str:
+    return f"{md5(data)[:2]}/{md5(data)}.{format}"
+
+
+# -- outcomes
+
+
+def test_a_picture_is_added_and_wakes_the_worker(rooms: Rooms) -> None:
+    result = rooms.intake.add_bytes(RED, "rose.jpg")
+    assert result == UploadResult("rose.jpg", Outcome.ADDED, 1)
+    image = rooms.image(1)
+    assert (image.md5, image.bytes, image.format) == (md5(RED), len(RED), "jpeg")
+    assert (image.width, image.height, image.state) == (64, 48, ImageState.PENDING)
+    assert rooms.files() == {original(RED)}
+    assert rooms.wakes == ["wake"]
+
+
+def test_the_same_bytes_again_are_a_duplicate_under_whatever_name(rooms: Rooms) -> None:
+    rooms.intake.add_bytes(RED, "rose.jpg")
+    assert rooms.intake.add_bytes(RED, "other.png") == UploadResult("other.png", Outcome.DUPLICATE, 1)
+    assert rooms.image(1).filename == "rose.jpg"
+    assert rooms.files() == {original(RED)}
+    assert rooms.wakes == ["wake"], "there is nothing new to do"
+
+
+def test_simultaneous_uploads_of_one_file_give_one_picture(rooms: Rooms) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(lambda number: rooms.intake.add_bytes(RED, f"{number}.jpg"), range(6)))
+    assert {result.image_id for result in results} == {1}
+    assert sorted(result.outcome for result in results) == [Outcome.ADDED] + [Outcome.DUPLICATE] * 5
+    assert rooms.files() == {original(RED)}
+
+
+@pytest.mark.parametrize("name", REJECTED_FILES)
+def test_what_is_no_picture_is_rejected_and_leaves_nothing(name: str, rooms: Rooms) -> None:
+    result = rooms.intake.add_bytes(REJECTED_FILES[name], name)
+    assert (result.filename, result.outcome, result.image_id) == (name, Outcome.REJECTED, None)
+    assert result.reason
+    assert (rooms.files(), rooms.images.counts(), rooms.wakes) == (set(), Counts(), [])
+
+
+def test_a_format_is_decided_by_content(rooms: Rooms) -> None:
+    data = picture("blue", format="PNG")
+    rooms.intake.add_bytes(data, "really a png.jpg")
+    assert rooms.files() == {original(data, "png")}
+    assert rooms.intake.add_bytes(html_page(), "page.jpg").outcome is Outcome.REJECTED
+
+
+@pytest.mark.parametrize("name", AWKWARD_NAMES)
+def test_no_name_becomes_a_path(name: str, rooms: Rooms) -> None:
+    before = {path for path in rooms.folder.rglob("*") if "index" not in path.parts}
+    result = rooms.intake.add_bytes(RED, name)
+    assert result.outcome is Outcome.ADDED
+    assert rooms.files() == {original(RED)}
+    after = {path for path in rooms.folder.rglob("*") if "index" not in path.parts}
+    expected = rooms.store.root / original(RED)
+    assert after - before == {expected, expected.parent}
+    assert rooms.image(1).filename == result.filename == clean_name(name)
+
+
+# -- names
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("rose.jpg", "rose.jpg"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\Pictures\\rose.jpg", "rose.jpg"),
+        ("two\nlines.jpg", "twolines.jpg"),
+        ("nul\0byte.jpg", "nulbyte.jpg"),
+        ("holiday 🏖️.jpg", "holiday 🏖️.jpg"),
+        ("<script>.jpg", "<script>.jpg"),
+        ("   ", "unnamed"),
+        ("", "unnamed"),
+        ("folder/", "unnamed"),
+        ("x" * 300 + ".jpeg", "x" * 250 + ".jpeg"),
+        ("x" * 300, "x" * 255),
+        ("x." + "y" * 300, "x." + "y" * 253),
+        ("\u202egpj.exe", "gpj.exe"),
+    ],
+)
+def test_names_for_showing(name: str, shown: str) -> None:
+    assert clean_name(name) == shown
+
+
+@given(st.one_of(st.text(), st.text(st.sampled_from("ab./\\\0\n \u202e\ud800é"), max_size=600)))
+def test_any_name_is_short_printable_and_has_no_folder(name: str) -> None:
+    shown = clean_name(name)
+    assert 1 <= len(shown) <= LONGEST_NAME
+    assert shown.isprintable()
+    assert not set(shown) & set("/\\\0")
+    assert shown.encode()
+    assert clean_name(shown).startswith(shown.strip())
+
+
+# -- removing
+
+
+def test_a_removed_picture_is_gone_with_all_its_files(rooms: Rooms) -> None:
+    kept, gone = rooms.add("red", "blue")
+    rooms.index()
+    before = rooms.files()
+    removed = rooms.intake.remove(gone)
+    assert removed.filename == "blue.jpg"
+    blue = md5(picture("blue"))
+    assert before - rooms.files() == {original(picture("blue")), f"{THUMBNAILS}/256/{blue[:2]}/{blue}.webp"}
+    assert rooms.images.get(gone) is None
+    assert rooms.images.unfinished_removals() == []
+    with pytest.raises(NotFound):
+        rooms.intake.remove(gone)
+    assert rooms.image(kept)
+
+
+def test_it_can_be_uploaded_again(rooms: Rooms) -> None:
+    (first,) = rooms.add("red")
+    rooms.intake.remove(first)
+    result = rooms.intake.add_bytes(RED, "again.jpg")
+    assert result.outcome is Outcome.ADDED
+    assert result.image_id != first
+    assert rooms.files() == {original(RED)}
+
+
+# -- trying again
+
+
+def test_a_retry_wakes_the_worker(rooms: Rooms) -> None:
+    (image_id,) = rooms.add("red")
+    rooms.images.claim(ImageState.PENDING, "w", 1)
+    rooms.images.record_failed("w", image_id, "It is torn.")
+    rooms.intake.retry(image_id)
+    assert rooms.image(image_id).state is ImageState.PENDING
+    assert rooms.wakes == ["wake"] * 2
+    with pytest.raises(NotFound):
+        rooms.intake.retry(99)
+
+
+def test_everything_that_failed_is_retried_together(rooms: Rooms) -> None:
+    ids = rooms.add("red", "blue", "green")
+    rooms.images.claim(ImageState.PENDING, "w", 2)
+    for image_id in ids[:2]:
+        rooms.images.record_failed("w", image_id, "It is torn.")
+    assert rooms.intake.retry_failed() == 2
+    assert rooms.images.counts() == Counts(pending=3)
+
+
+def test_derivatives_that_vanished_are_made_again(rooms: Rooms) -> None:
+    (image_id,) = rooms.add("red")
+    rooms.index()
+    thumbnail = rooms.store.thumbnail(md5(RED), 256)
+    thumbnail.unlink()
+    rooms.intake.restore_thumbnails(md5(RED))
+    assert rooms.image(image_id).state is ImageState.PENDING
+    rooms.index()
+    assert thumbnail.exists()
+    assert rooms.image(image_id).state is ImageState.INDEXED
+
+
+def test_nothing_is_restored_for_a_stranger_or_a_picture_still_to_come(rooms: Rooms) -> None:
+    rooms.add("red")
+    rooms.intake.restore_thumbnails("0" * 32)
+    rooms.intake.restore_thumbnails(md5(RED))
+    assert rooms.wakes == ["wake"]
+    assert rooms.images.counts() == Counts(pending=1)
+
+
+# -- repair at the start
+
+
+def put(rooms: Rooms, name: str, data: bytes) -> Path:
+    path = rooms.store.root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def test_a_crash_between_file_and_row_is_repaired(rooms: Rooms) -> None:
+    put(rooms, original(RED), RED)
+    (result,) = rooms.intake.recover()
+    assert result.outcome is Outcome.ADDED
+    assert rooms.image(1).md5 == md5(RED)
+    assert rooms.files() == {original(RED)}
+    assert rooms.intake.recover() == [], "a second start finds nothing to do"
+
+
+def test_a_crash_between_the_row_and_the_files_of_a_removal_is_repaired(rooms: Rooms) -> None:
+    (image_id,) = rooms.add("red")
+    rooms.index()
+    rooms.images.remove(image_id)
+    assert rooms.files()
+    assert rooms.intake.recover() == [], "it is not taken for a picture that somebody put there"
+    assert rooms.files() == set()
+    assert rooms.images.counts() == Counts()
+
+
+def test_a_catalog_that_was_lost_comes_back_from_the_originals(rooms: Rooms) -> None:
+    rooms.add("red", "blue", "green")
+    rooms.index()
+    originals = {name for name in rooms.files() if not name.startswith(THUMBNAILS)}
+    with rooms.database.writing() as connection:
+        connection.exec_driver_sql("DELETE FROM images")
+    assert [result.outcome for result in rooms.intake.recover()] == [Outcome.ADDED] * 3
+    assert {name for name in rooms.files() if not name.startswith(THUMBNAILS)} == originals
+
+
+def test_pictures_put_there_by_hand_are_taken_in_by_their_names(rooms: Rooms) -> None:
+    rooms.add("red")
+    put(rooms, "sea.jpg", picture("blue"))
+    put(rooms, "holidays/2024/wood.png", picture("green", format="PNG"))
+    put(rooms, "holidays/rose again.jpg", RED)
+    results = {result.filename: result.outcome for result in rooms.intake.recover()}
+    assert results == {
+        "sea.jpg": Outcome.ADDED,
+        "wood.png": Outcome.ADDED,
+        "rose again.jpg": Outcome.DUPLICATE,
+    }
+    green = picture("green", format="PNG")
+    assert rooms.files() == {original(RED), original(picture("blue")), original(green, "png")}
+    assert {image.filename for image in rooms.images.newest(9)} == {"red.jpg", "sea.jpg", "wood.png"}
+    assert rooms.intake.recover() == []
+
+
+def test_what_is_no_picture_stays_where_it_is(rooms: Rooms) -> None:
+    notes = put(rooms, "notes.txt", b"remember the milk")
+    hidden = put(rooms, ".DS_Store", b"desk")
+    (result,) = rooms.intake.recover()
+    assert (result.filename, result.outcome) == ("notes.txt", Outcome.REJECTED)
+    assert (notes.read_bytes(), hidden.read_bytes()) == (b"remember the milk", b"desk")
+    assert rooms.images.counts() == Counts()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_file_that_may_not_be_read_is_left_alone(rooms: Rooms) -> None:
+    put(rooms, "secret.jpg", RED).chmod(0)
+    put(rooms, "sea.jpg", picture("blue"))
+    results = {result.filename: result.outcome for result in rooms.intake.recover()}
+    assert results == {"secret.jpg": Outcome.REJECTED, "sea.jpg": Outcome.ADDED}
+
+
+def test_a_link_that_leads_nowhere_is_left_alone(rooms: Rooms) -> None:
+    (rooms.store.root / "gone.jpg").symlink_to(rooms.folder / "nowhere.jpg")
+    put(rooms, "sea.jpg", picture("blue"))
+    results = {result.filename: result.outcome for result in rooms.intake.recover()}
+    assert results == {"gone.jpg": Outcome.REJECTED, "sea.jpg": Outcome.ADDED}
+
+
+def test_an_original_whose_bytes_are_of_another_picture_is_taken_in_as_that(rooms: Rooms) -> None:
+    put(rooms, original(RED), picture("blue"))
+    (result,) = rooms.intake.recover()
+    assert result.outcome is Outcome.ADDED
+    assert rooms.files() == {original(picture("blue"))}
+
+
+def test_leftovers_of_interrupted_uploads_are_swept_away(rooms: Rooms) -> None:
+    stale, fresh = put(rooms, f"{INCOMING}/stale", RED), put(rooms, f"{INCOMING}/fresh", RED)
+    long_ago = time.time() - STALE_SECONDS - 60
+    os.utime(stale, (long_ago, long_ago))
+    assert rooms.intake.recover() == []
+    assert (stale.exists(), fresh.exists()) == (False, True)
+
+
+def test_a_crash_before_the_row_is_written_leaves_a_file_that_the_next_start_takes_in(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = rooms.store.keep
+
+    def keep_and_die(*arguments: object) -> None:
+        keep(*arguments)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rooms.store, "keep", keep_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        rooms.intake.add_bytes(RED, "rose.jpg")
+    monkeypatch.undo()
+    assert rooms.images.counts() == Counts()
+    assert rooms.files() == {original(RED)}
+    assert [result.outcome for result in rooms.intake.recover()] == [Outcome.ADDED]
+
+
+def test_a_catalog_that_cannot_be_written_leaves_no_half_picture(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(*_arguments: object) -> None:
+        raise OSError("database is locked")
+
+    monkeypatch.setattr(Images, "add", locked)
+    with pytest.raises(OSError, match="locked"):
+        rooms.intake.add_bytes(RED, "rose.jpg")
+    assert rooms.files() == set()
