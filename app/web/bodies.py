@@ -73,16 +73,19 @@ class UploadList(BaseModel):
     results: list[UploadBody]
 
 
-def _without_surrogates(name: object) -> object:
-    """Names that are no UTF-8 on the client's disk come as halves of characters, which no database takes."""
-    return name.encode("utf-8", "replace").decode() if isinstance(name, str) else name
+def _without_surrogates(text: object) -> object:
+    return text.encode("utf-8", "replace").decode() if isinstance(text, str) else text
+
+
+Text = Annotated[str, BeforeValidator(_without_surrogates)]
+"""JSON may hold halves of characters (names that are no UTF-8 on a client's disk), which no database takes."""
 
 
 class EncodedImage(BaseModel):
     """A picture as JSON."""
 
     image: str = Field(description="The file, in base64.")
-    filename: Annotated[str, BeforeValidator(_without_surrogates)] = Field(default="", max_length=10_000)
+    filename: Text = Field(default="", max_length=10_000)
 
 
 class MatchBody(BaseModel):
@@ -113,7 +116,7 @@ class SearchBody(BaseModel):
 class SearchRequest(BaseModel):
     """A search as JSON."""
 
-    query: str
+    query: Text
     top_k: int = Field(default=50, ge=1, le=MOST_RESULTS)
 
 
