@@ -106,12 +106,12 @@ def decode_here(decoder: decoding.Decoder, paths: Sequence[Path]) -> Iterator[pi
 def _crash(folder: Path, step: Step) -> None:
     crash_at(step)
     folder.mkdir()
-    notes = os.open(folder.with_suffix(".acknowledged"), os.O_WRONLY | os.O_CREAT)
-    live(folder, lambda line: os.write(notes, f"{line}\n".encode()) and None)
+    with folder.with_suffix(".acknowledged").open("w") as notes:
+        live(folder, lambda line: print(line, file=notes, flush=True))  # noqa: T201 - into the file
 
 
 def main(root: Path) -> None:
-    decoding.Decoder.prepare = decode_here  # type: ignore[method-assign]
+    setattr(decoding.Decoder, "prepare", decode_here)  # noqa: B010 - a plain assignment is no method to mypy
     for number, step in enumerate(STEPS.values()):
         child = os.fork()
         if child == 0:

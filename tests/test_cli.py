@@ -1,0 +1,154 @@
+"""The command line: what it says about itself, and that its options are settings."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from typer.testing import CliRunner
+
+from app.cli import cli
+from app.config import Settings
+from app.main import create_worker
+from tests.encoders import ColourEncoder
+
+
+class Ran:
+    """What uvicorn was asked to do, and the settings that its processes would find."""
+
+    def __init__(self) -> None:
+        self.options: dict[str, Any] = {}
+        self.settings: Settings | None = None
+
+    def __call__(self, app: str, **options: Any) -> None:
+        self.options = {"app": app, **options}
+        self.settings = Settings()
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Ran]:
+    """Nothing is served; environment, folder and signals are as before afterwards."""
+    ran = Ran()
+    monkeypatch.setattr("uvicorn.run", ran)
+    monkeypatch.chdir(tmp_path)
+    terminated = signal.getsignal(signal.SIGTERM)
+    interrupted = signal.getsignal(signal.SIGINT)
+    with mock.patch.dict(os.environ):
+        for name in [name for name in os.environ if name.startswith("GLIMPSE_")]:
+            del os.environ[name]
+        yield ran
+    signal.signal(signal.SIGTERM, terminated)
+    signal.signal(signal.SIGINT, interrupted)
+
+
+def invoke(*arguments: str, code: int = 0) -> str:
+    """The output, without colours and frames."""
+    result = CliRunner().invoke(cli, arguments, env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"})
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return " ".join(re.sub(r"\x1b\[[\d;]*m|[│╭╮╰╯─]", " ", result.output).split())
+
+
+class TestHelp:
+    def test_tells_what_it_is_and_how_to_start(self) -> None:
+        words = invoke("--help")
+        assert "a gallery in which you find your own pictures by describing them" in words
+        assert "http://127.0.0.1:3000" in words
+        for option in ("--host", "--port", "--data", "--model", "--demo", "--reload"):
+            assert option in words
+        assert "worker" in words
+        assert "--supervised" not in words
+
+    def test_names_the_defaults_that_hold(self) -> None:
+        words = invoke("--help")
+        fields = Settings.model_fields
+        for name in ("host", "port", "model"):
+            assert f"[{fields[name].default}]" in words
+
+    def test_of_the_worker_has_an_example(self) -> None:
+        words = invoke("worker", "--help")
+        assert "Prepare and index pictures" in words
+        assert "GLIMPSE_WORKER=false python run.py" in words
+
+    @pytest.mark.parametrize("arguments", [["--nothing"], ["nothing"], ["--port", "x"], ["--port", "70000"]])
+    def test_is_offered_to_who_mistypes(self, ran: Ran, arguments: list[str]) -> None:
+        words = invoke(*arguments, code=2)
+        assert "--help" in words
+        assert not ran.options
+
+
+class TestServing:
+    def test_needs_no_options(self, ran: Ran) -> None:
+        invoke()
+        assert ran.options["app"] == "app.main:app_from_environment"
+        assert (ran.options["host"], ran.options["port"], ran.options["reload"]) == ("127.0.0.1", 3000, False)
+        assert ran.settings == Settings(_env_file=None)
+
+    def test_takes_every_option_as_a_setting_of_all_its_processes(self, ran: Ran, tmp_path: Path) -> None:
+        data = tmp_path / "my pictures"
+        invoke("--host", "0.0.0.0", "--port", "8080", "--data", str(data), "--model", "clip-ViT-B-32", "--demo")  # noqa: S104
+        assert (ran.options["host"], ran.options["port"]) == ("0.0.0.0", 8080)  # noqa: S104
+        settings = ran.settings
+        assert settings is not None
+        assert (settings.host, settings.port, settings.model, settings.demo) == (
+            "0.0.0.0",  # noqa: S104
+            8080,
+            "clip-ViT-B-32",
+            True,
+        )
+        assert settings.data == data
+        assert settings.images == data / "images"
+
+    def test_options_go_before_the_environment_and_that_before_the_file(self, ran: Ran, tmp_path: Path) -> None:
+        (tmp_path / ".env").write_text("GLIMPSE_PORT=1111\nGLIMPSE_HOST=127.0.0.3\nGLIMPSE_PAGE_SIZE=7\n")
+        os.environ |= {"GLIMPSE_PORT": "2222", "GLIMPSE_HOST": "127.0.0.2"}
+        invoke("--port", "3333")
+        assert (ran.options["port"], ran.options["host"]) == (3333, "127.0.0.2")
+        assert ran.settings is not None
+        assert ran.settings.page_size == 7
+
+    def test_starts_again_when_code_changes_if_told_to(self, ran: Ran) -> None:
+        invoke("--reload")
+        assert ran.options["reload"] is True
+        assert ran.options["reload_dirs"] == ["app", "templates"]
+
+    def test_says_which_setting_is_wrong(self, ran: Ran) -> None:
+        os.environ["GLIMPSE_PAGE_SIZE"] = "many"
+        with pytest.raises(ValueError, match="page_size"):
+            invoke()
+        assert not ran.options
+
+
+def test_the_worker_works_on_the_same_folder(ran: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Settings] = []
+
+    @contextmanager
+    def create(settings: Settings) -> Iterator[Any]:
+        seen.append(settings)
+        with create_worker(settings, ColourEncoder) as worker:
+            worker.stop()
+            yield worker
+
+    monkeypatch.setattr("app.main.create_worker", create)
+    monkeypatch.setattr("app.main.configure_logging", lambda _settings: None)
+    monkeypatch.setattr("os.nice", lambda _by: 0)
+    data = tmp_path / "data"
+    invoke("--data", str(data), "worker")
+    assert seen[0].data == data
+    assert (data / "images").is_dir()
+    assert not ran.options
+
+
+def test_settings_reach_the_worker_whole(tmp_path: Path) -> None:
+    """Through the environment, since it is another process: every one, also those that are not text."""
+    settings = Settings(_env_file=None, data=tmp_path, page_size=7, worker=False, decode_seconds=1.5, demo=True)
+    with mock.patch.dict(os.environ, settings.environment()):
+        assert Settings(_env_file=None) == settings
