@@ -175,6 +175,7 @@ class WorkerProcess:
         self._command = list(command)
         self._environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
+        self._input = threading.Lock()  # a wake must not write to what is being closed
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep_alive, name="supervise-worker", daemon=True)
 
@@ -190,16 +191,15 @@ class WorkerProcess:
         """There is new work."""
         process = self._process
         if process is not None and process.stdin is not None:
-            with suppress(OSError, ValueError):  # it just died, or is full of wakes: either way it will look
+            with self._input, suppress(OSError, ValueError):  # it just died, or is full of wakes: it will look
                 process.stdin.write(b"\n")
 
     def stop(self) -> None:
         """End the process, by force if it takes too long."""
         self._stopping.set()
         process = self._process
-        if process is not None and process.stdin is not None:
-            with suppress(OSError):
-                process.stdin.close()
+        if process is not None:
+            self._close_input(process)
             try:
                 process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
@@ -207,19 +207,34 @@ class WorkerProcess:
         if self._thread.is_alive():
             self._thread.join()
 
+    def _close_input(self, process: subprocess.Popen[bytes]) -> None:
+        if process.stdin is not None:
+            with self._input, suppress(OSError):
+                process.stdin.close()
+
     def _keep_alive(self) -> None:
         rest = 1.0
         while not self._stopping.is_set():
             began = time.monotonic()
-            process = self._start_process()
-            if self._stopping.is_set():  # `stop` came before there was a process to stop
-                process.kill()
-            code = process.wait()
+            code = self._run_process()
             if self._stopping.is_set():
                 return
             rest = 1.0 if time.monotonic() - began > 60 else min(rest * 2, 30.0)
             log.error("worker ended, started again in %g seconds code=%s", rest, code)
             self._stopping.wait(rest)
+
+    def _run_process(self) -> int | None:
+        """Start a process and wait for its end. Returns its code, ``None`` if it could not be started."""
+        try:
+            process = self._start_process()
+        except OSError as error:  # no memory for another process, say
+            log.error("worker could not be started reason=%s", error)
+            return None
+        if self._stopping.is_set():  # `stop` came before there was a process to stop
+            process.kill()
+        code = process.wait()
+        self._close_input(process)
+        return code
 
     def _start_process(self) -> subprocess.Popen[bytes]:
         # A process group of its own: Ctrl-C reaches the server alone, which then stops this process in good order.
