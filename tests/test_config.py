@@ -1,0 +1,106 @@
+"""Settings: from the environment, to the environment, and each one documented."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from app.config import PROJECT, Settings
+
+NAMES = {f"GLIMPSE_{name.upper()}" for name in Settings.model_fields}
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing set, and no `.env` in the way."""
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    told = set(re.findall(r"GLIMPSE_[A-Z_]+", (PROJECT / "README.md").read_text("utf-8")))
+    assert sorted(NAMES - told) == []
+
+
+def test_the_readme_tells_of_no_setting_that_does_not_exist() -> None:
+    told = set(re.findall(r"GLIMPSE_[A-Z_]+[A-Z]", (PROJECT / "README.md").read_text("utf-8")))
+    assert sorted(told - NAMES) == []
+
+
+def test_every_setting_says_what_it_is() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert field.description.endswith("."), name
+
+
+def test_without_anything_set_it_serves_this_machine_alone() -> None:
+    settings = Settings()
+    assert (settings.host, settings.port, settings.model, settings.data) == ("127.0.0.1", 3000, "auto", PROJECT)
+
+
+CHANGED: dict[str, Any] = {
+    "data": Path("/mnt/my pictures"),
+    "host": "0.0.0.0",  # noqa: S104 - a value like any other
+    "port": 8080,
+    "model": "clip-ViT-B-32",
+    "worker": False,
+    "demo": True,
+    "decode_processes": 7,
+    "decode_seconds": 2.5,
+    "max_file_mb": 5,
+    "max_megapixels": 12,
+    "max_files": 3,
+    "page_size": 10,
+    "index_ttl": 1.5,
+    "log_level": "debug",
+}
+
+
+def test_settings_go_through_the_environment_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert CHANGED.keys() <= Settings.model_fields.keys()
+    for settings in (Settings(), Settings(**CHANGED)):
+        environment = settings.environment()
+        assert environment.keys() == NAMES
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        assert Settings() == settings
+
+
+def test_a_file_beside_the_project_is_read_and_the_environment_goes_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("GLIMPSE_PORT=4000\nGLIMPSE_HOST=::1\nOTHER=1\n")
+    monkeypatch.setenv("GLIMPSE_PORT", "5000")
+    assert (Settings().port, Settings().host) == (5000, "::1")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", "-1"),
+        ("port", "70000"),
+        ("port", "http"),
+        ("model", ""),
+        ("max_file_mb", "0"),
+        ("decode_seconds", "0"),
+        ("page_size", "501"),
+        ("log_level", "loud"),
+        ("worker", "perhaps"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"GLIMPSE_{name.upper()}", value)
+    with pytest.raises(ValidationError, match=name):
+        Settings()
+
+
+def test_folders_lie_below_the_data(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path, max_megapixels=12)
+    assert (settings.images, settings.index) == (tmp_path / "images", tmp_path / "index")
+    assert settings.catalog_url == f"sqlite:///{tmp_path}/index/catalog.sqlite3"
+    assert settings.max_pixels == 12_000_000
