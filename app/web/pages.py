@@ -14,10 +14,12 @@ from app.errors import InvalidInput, ModelNotReady, ModelUnavailable, NotFound
 from app.library.library import Library
 from app.models import Image, ImageState, Match, ModelState, Results
 from app.web.error_pages import RETRY_AFTER
+from app.web.filters import remembered, submitted_url
 from app.web.rendering import (
     FRAGMENT_HEADER,
     AddPage,
     GalleryPage,
+    HelpPage,
     ImagePage,
     ProblemsPage,
     ReceiptPage,
@@ -50,6 +52,7 @@ class Pages:
         self._page_size = page_size
         self._limits = limits
         self._data_folder = data_folder
+        self._choices = remembered(library.images.choices)
 
     def router(self) -> APIRouter:
         router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
@@ -60,6 +63,7 @@ class Pages:
         router.get("/uploads/{token}")(self.receipt)
         router.get("/problems")(self.problems)
         router.get("/status")(self.status)
+        router.get("/help")(self.help)
         router.get("/fragments/status")(self.status_fragment)
         router.get("/fragments/tiles")(self.tiles_fragment)
         return router
@@ -81,8 +85,10 @@ class Pages:
         like: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
         page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     ) -> Response:
+        if like is None and (submitted := submitted_url(q, request.query_params)):
+            return _redirect(request, submitted)
         if not q.strip() and like is None:
-            return RedirectResponse(f"{request.scope.get('root_path', '')}/", 303)
+            return _redirect(request, "/")
         listed = {"q": q} if like is None else {"like": str(like)}
         results, complaint, code = None, None, 200
         try:
@@ -99,6 +105,7 @@ class Pages:
             previous_url=_search_url(listed, page - 1) if page > 1 else None,
             next_url=_search_url(listed, page + 1) if results is not None and results.has_more else None,
             complaint=complaint,
+            choices=self._choices(),
         )
         response = self._page_or_tiles(request, context, code)
         if code == 503 and context.status.model.state is not ModelState.UNAVAILABLE:
@@ -156,6 +163,10 @@ class Pages:
         )
         return self._renderer.page(request, page)
 
+    def help(self, request: Request) -> HTMLResponse:
+        searchable = self._library.images.newest(1, state=ImageState.INDEXED)
+        return self._renderer.page(request, HelpPage(self._library.status.read(), next(iter(searchable), None)))
+
     def status_fragment(self, request: Request) -> HTMLResponse:
         return self._renderer.fragment(request, "_status.html", StatusFragment(self._library.status.read()))
 
@@ -198,6 +209,10 @@ class Pages:
         if FRAGMENT_HEADER in request.headers and status_code == 200:
             return self._renderer.fragment(request, "_tiles.html", page)
         return self._renderer.page(request, page, status_code)
+
+
+def _redirect(request: Request, path: str) -> RedirectResponse:
+    return RedirectResponse(f"{request.scope.get('root_path', '')}{path}", 303)
 
 
 def _search_url(listed: dict[str, str], page: int) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from itertools import groupby
 from pathlib import Path
@@ -19,8 +19,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from app.catalog.images import Choices
+from app.library.query import Query, Sort, parse
 from app.media.pictures import FORMATS, derivative_sizes
 from app.models import Image, LibraryStatus, Match, ModelState, ModelStatus, Outcome, Results, UploadResult
+from app.web.filters import Chip, Filters, chips_of, filters_of, search_url
 
 FRAGMENT_HEADER = "HX-Request"
 """A request with this header wants ``_tiles.html`` instead of the page around it (the name htmx uses as well)."""
@@ -78,8 +81,8 @@ class GalleryPage:
 class SearchPage:
     """`search.html`: results for ``query``, or, where ``like`` is set, pictures like that one.
 
-    ``results`` is ``None`` while the model can't answer, as ``status.model`` says, or where the query makes no sense, as
-    ``complaint`` says.
+    ``results`` is ``None`` while the model can't answer, as ``status.model`` says, or where the query makes no sense,
+    as ``complaint`` says. ``choices`` are what the filter form offers.
     """
 
     template: ClassVar[str] = "search.html"
@@ -91,6 +94,57 @@ class SearchPage:
     previous_url: str | None
     next_url: str | None
     complaint: str | None = None
+    choices: Choices = field(default_factory=Choices)
+
+    @property
+    def understood(self) -> Query:
+        return parse(self.query)
+
+    @property
+    def listed(self) -> bool:
+        """Whether conditions alone decide, so that pictures come by date."""
+        return self.like is None and not self.understood.has_meaning
+
+    @property
+    def closest_to(self) -> str:
+        """The words that pictures are compared with, those with a weight only where there are no others."""
+        query = self.understood
+        return query.words or ", ".join(term.text for term in query.terms if term.weight > 0)
+
+    @property
+    def chips(self) -> tuple[Chip, ...]:
+        query = self.understood
+        return () if self.like or query.complaints else chips_of(query)
+
+    @property
+    def conditions_in_words(self) -> str:
+        return ", ".join(chip.label for chip in chips_of(Query(conditions=self.understood.conditions)))
+
+    @property
+    def filters(self) -> Filters:
+        return filters_of(self.understood)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Formats to choose from: those the library has and those the query names."""
+        return tuple(sorted({*self.choices.formats, *self.filters.type}))
+
+    @property
+    def other_order_url(self) -> str:
+        oldest_first = self.understood.sort is Sort.OLDEST
+        return search_url(replace(self.understood, sort=None if oldest_first else Sort.OLDEST))
+
+    @property
+    def unfiltered_url(self) -> str:
+        """The same without conditions."""
+        query = self.understood
+        return search_url(replace(query, conditions=(), sort=query.sort if query.has_meaning else None))
+
+    @property
+    def conditions_url(self) -> str | None:
+        """The conditions alone, which need no model."""
+        query = self.understood
+        return search_url(Query(conditions=query.conditions)) if query.conditions else None
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -165,6 +219,16 @@ class StatusPage:
 
 
 @dataclass(frozen=True, slots=True)
+class HelpPage:
+    """`help.html`: the grammar of the search box. ``example`` is a picture that others can be like, if there is one."""
+
+    template: ClassVar[str] = "help.html"
+
+    status: LibraryStatus
+    example: Image | None
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorPage:
     """`error.html`: what happened, what to do."""
 
@@ -195,7 +259,9 @@ class TilesFragment:
         return (Group(None, tiles_of(self.images)),) if self.images else ()
 
 
-Page: TypeAlias = GalleryPage | SearchPage | ImagePage | AddPage | ReceiptPage | ProblemsPage | StatusPage | ErrorPage
+Page: TypeAlias = (
+    GalleryPage | SearchPage | ImagePage | AddPage | ReceiptPage | ProblemsPage | StatusPage | HelpPage | ErrorPage
+)
 Fragment: TypeAlias = GalleryPage | SearchPage | StatusFragment | TilesFragment
 
 

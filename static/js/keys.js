@@ -6,7 +6,7 @@ const ends = { Home: 0, End: -1 }
 
 document.addEventListener("keydown", event => {
   const { key, target } = event
-  if (event.defaultPrevented || event.metaKey || event.ctrlKey || event.altKey || target.closest("input")) return
+  if (event.defaultPrevented || event.metaKey || event.ctrlKey || event.altKey || target.closest("input, select")) return
   const lightbox = document.querySelector("dialog[open]")
   if (key === "/" && !lightbox) {
     event.preventDefault()

@@ -14,7 +14,8 @@ function wanted() {
   return `${new URL(form.action).pathname}?${new URLSearchParams({ q: input.value.trim() })}`
 }
 
-async function show(url) {
+// `patient`: somebody may still be typing, so a complaint waits a moment more.
+async function show(url, patient = false) {
   clearTimeout(timer)
   running?.abort()
   running = new AbortController()
@@ -23,8 +24,12 @@ async function show(url) {
   const page = await fetchPage(url, { signal, errors: true }).finally(() => {
     if (!signal.aborted) main.removeAttribute("aria-busy")
   })
+  if (patient && page.querySelector("[data-complaint]")) await new Promise(rest => setTimeout(rest, 1000))
+  signal.throwIfAborted()
+  const filtering = main.querySelector("[data-filters]")?.open
   shown = url
   main.replaceChildren(...page.querySelector("main").childNodes)
+  if (filtering) main.querySelector("[data-filters]")?.setAttribute("open", "")
   document.title = page.title
   announce(main.querySelector("[data-say]")?.textContent ?? main.querySelector(".empty-title")?.textContent)
   lookAgain(url)
@@ -36,9 +41,10 @@ function lookAgain(url) {
 }
 
 async function type() {
-  if (!input.value.trim() || wanted() === shown) return
   const url = wanted()
-  await show(url)
+  if (url === shown) running?.abort()
+  if (url === shown || !input.value.trim()) return main.removeAttribute("aria-busy")
+  await show(url, true)
   history.replaceState(null, "", url)
 }
 
