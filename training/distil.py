@@ -20,10 +20,10 @@ import data
 import numpy as np
 import torch
 import torch.nn.functional as F
-from network import DIMENSION
-from texts import TEACHER_DIMENSION, Teacher, TextMap
+from texts import Teacher, TextMap
 from torch import Tensor
 from tower import choose_vocabulary, load_student, make_tokenizer, pooled, save_student, start_from
+from trained import read_trained
 
 BATCH = 256
 PEAK = 4e-4
@@ -81,7 +81,7 @@ def distil(arguments: argparse.Namespace) -> None:
         vocabulary = choose_vocabulary(teacher.tokenizer, texts + data.read_captions(arguments.data))
         student = start_from(teacher[0].auto_model, teacher.tokenizer.get_vocab(), vocabulary)
     tokenizer = make_tokenizer(vocabulary, work / "tokenizer")
-    text_map = finished_map(work).to(device) if arguments.joint else None
+    text_map = read_trained(work / "picture.pt")[1].requires_grad_(False).to(device) if arguments.joint else None
     student.to(device).train()
     tokens = tokenizer(texts, truncation=True, max_length=corpus.LONGEST)["input_ids"]
     optimiser = torch.optim.AdamW(student.parameters(), lr=1e-6, weight_decay=0.01, betas=(0.9, 0.98))
@@ -130,14 +130,6 @@ def padded(rows: list[list[int]], device: torch.device) -> dict[str, Tensor]:
     longest = max(map(len, rows))
     ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows], device=device)
     return {"input_ids": ids, "attention_mask": (ids != 0).long()}
-
-
-def finished_map(work: Path) -> TextMap:
-    """The text map of the trained pictures, frozen."""
-    stored = torch.load(work / "picture.pt", map_location="cpu", weights_only=False)["mean"]
-    text_map = TextMap(torch.zeros(DIMENSION, TEACHER_DIMENSION), torch.zeros(TEACHER_DIMENSION))
-    text_map.load_state_dict({k.removeprefix("text."): v for k, v in stored.items() if k.startswith("text.")})
-    return text_map.eval().requires_grad_(False)
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from texts import TEACHER_DIMENSION, TextMap
 from torch import Tensor, nn
 from tower import load_student, make_tokenizer
+from trained import read_trained
 from transformers import BertModel, ResNetConfig, ResNetModel, ViTImageProcessor
 
 SIDE = 256
@@ -155,16 +156,10 @@ def halve(folder: Path) -> None:
 
 def export(work: Path, to: Path) -> None:
     """Gathers the averaged picture network, its text map and the text tower from `work` into the folder `to`."""
-    stored = torch.load(work / "picture.pt", map_location="cpu", weights_only=False)["mean"]
-    network, text_map = (
-        PictureNetwork().eval(),
-        TextMap(torch.zeros(DIMENSION, TEACHER_DIMENSION), torch.zeros(TEACHER_DIMENSION)),
-    )
-    network.load_state_dict({k.removeprefix("picture."): v for k, v in stored.items() if k.startswith("picture.")})
-    text_map.load_state_dict({k.removeprefix("text."): v for k, v in stored.items() if k.startswith("text.")})
+    network, text_map = read_trained(work / "picture.pt")
     with tempfile.TemporaryDirectory() as scratch:
         routes = {
-            "text": text_route(work, text_map.eval(), Path(scratch)),
+            "text": text_route(work, text_map, Path(scratch)),
             "image": picture_route(network, Path(scratch)),
         }
         model = SentenceTransformer(modules=[Router(routes, default_route="text"), Normalize()], device="cpu")  # type: ignore[arg-type]

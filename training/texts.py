@@ -70,6 +70,11 @@ class TextMap(nn.Module):
         self.centre: Tensor
         self.register_buffer("centre", centre.clone())
 
+    @classmethod
+    def empty(cls) -> TextMap:
+        """To be filled from a checkpoint."""
+        return cls(torch.zeros(DIMENSION, TEACHER_DIMENSION), torch.zeros(TEACHER_DIMENSION)).eval()
+
     def forward(self, vectors: Tensor) -> Tensor:
         centred = vectors - self.centre
         with torch.autocast(vectors.device.type, torch.bfloat16, enabled=self.training):

@@ -1,0 +1,119 @@
+"""Last touch on the picture side: python training/polish.py --data DATA --work WORK
+
+With the trained network frozen, its projection and the text map see many more pictures and captions at once than a
+training batch holds: hundreds of captions against hundreds of pictures, beside the concepts and drawings. It takes minutes.
+Writes the averaged weights of `picture.pt` anew; the file as it was stays as `unpolished.pt`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from network import PictureNetwork
+from texts import TextMap
+from torch import Tensor
+from train import BATCH, Material, embed, gather, judge, seed_everything, several
+from trained import read_trained
+
+NAMED, DRAWN = 20_000, 4_000
+STEPS, MANY, PEAK = 500, 768, 4e-4
+SCALE = 24.0
+log = logging.getLogger("polish")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Features [n, 384] of the frozen network, and which picture (or drawing) each row is."""
+
+    features: Tensor
+    index: list[int]
+
+
+def look(network: PictureNetwork, pixels: np.ndarray, index: list[int], device: str) -> Seen:
+    """Whole frames and their mirror images, averaged."""
+    found = []
+    for start in range(0, len(index), BATCH):
+        part = pixels[index[start : start + BATCH]]
+        found.append((embed(network, part, 64, device) + embed(network, part[:, :, ::-1].copy(), 64, device)) / 2)
+    return Seen(torch.cat(found), index)
+
+
+def polish(material: Material, network: PictureNetwork, text: TextMap, device: str) -> None:
+    """Trains `network.h` and `text` in place."""
+    rng = np.random.default_rng(7)
+    train = material.train.numpy()
+    named = train[material.label[train].numpy() >= 0]
+    captioned = look(network, material.pixels, list(material.captions), device)
+    concepts = look(network, material.pixels, sorted(rng.choice(named, NAMED, replace=False).tolist()), device)
+    drawn = look(network, material.drawn, list(range(DRAWN)), device)
+    log.info("%d captioned, %d named, %d drawn", len(captioned.index), len(concepts.index), len(drawn.index))
+    labels = material.label[concepts.index]
+    parameters = [*network.h.parameters(), *text.parameters()]
+    optimiser = torch.optim.AdamW(parameters, lr=PEAK, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, PEAK, total_steps=STEPS, pct_start=0.1)
+    text.train()
+    for step in range(STEPS):
+        rows = rng.choice(len(captioned.index), MANY, replace=False)
+        own = [material.captions[captioned.index[r]] for r in rows]
+        t = text(torch.stack([vectors[rng.integers(len(vectors))] for vectors in own]))
+        scores = SCALE * t @ project(network, captioned.features[rows]).T
+        right = torch.arange(MANY)
+        loss = (F.cross_entropy(scores, right) + F.cross_entropy(scores.T, right)) / 2
+
+        some = torch.from_numpy(rng.choice(len(concepts.index), MANY, replace=False))
+        answers, tags = text(material.concepts.sample()), text(material.tags.sample())
+        wanted = torch.cat([answers, tags[material.screens]])
+        z = project(network, concepts.features[some])
+        loss = loss + F.cross_entropy(SCALE * z @ wanted.T, labels[some], label_smoothing=0.05)
+        parents = [material.broader[concepts.index[k]] for k in some.tolist()]
+        loss = loss + 0.2 * several(SCALE * z @ text(material.broad.sample()).T, parents)
+
+        few = rng.choice(len(drawn.index), MANY // 3, replace=False).tolist()
+        choice = torch.cat([tags, answers[material.distinct]])
+        z = project(network, drawn.features[few])
+        loss = loss + 0.4 * several(SCALE * z @ choice.T, [material.drawn_tags[k] for k in few])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        if step % 50 == 0:
+            log.info("%d %.3f", step, loss.item())
+
+
+def project(network: PictureNetwork, features: Tensor) -> Tensor:
+    """[n, 384] → [n, 256], unit length; a tenth of the features is dropped, so that no single one is relied on."""
+    z: Tensor = network.h(F.dropout(features, 0.1))
+    return F.normalize(z, dim=1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the training pictures")
+    parser.add_argument("--work", type=Path, required=True, help="folder that holds picture.pt")
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    seed_everything(7)
+    checkpoint, before = arguments.work / "picture.pt", arguments.work / "unpolished.pt"
+    if not before.exists():
+        shutil.copy(checkpoint, before)
+    network, text = read_trained(before)
+    material = gather(arguments.data, arguments.work)
+    log.info("before %s", judge(network, text, material, 64, arguments.device))
+    polish(material, network, text, arguments.device)
+    log.info("after %s", judge(network, text, material, 64, arguments.device))
+    stored = torch.load(before, map_location="cpu", weights_only=False)
+    for prefix, part in (("picture.", network), ("text.", text)):
+        stored["mean"].update({prefix + name: value for name, value in part.state_dict().items()})
+    torch.save(stored, checkpoint)
+
+
+if __name__ == "__main__":
+    main()
