@@ -154,6 +154,13 @@ def halve(folder: Path) -> None:
             path.write_text(json.dumps(settings | {"dtype": "float32"}, indent=2) + "\n")
 
 
+def name_processor(folder: Path) -> None:
+    """Asks for the Pillow processor by name: it needs no torchvision, and transformers does not have to say so."""
+    path = folder / "image_0_Transformer" / "preprocessor_config.json"
+    settings = json.loads(path.read_text()) | {"image_processor_type": "ViTImageProcessorPil"}
+    path.write_text(json.dumps(settings, indent=2) + "\n")
+
+
 def export(work: Path, to: Path) -> None:
     """Gathers the averaged picture network, its text map and the text tower from `work` into the folder `to`."""
     network, text_map = read_trained(work / "picture.pt")
@@ -165,6 +172,7 @@ def export(work: Path, to: Path) -> None:
         model = SentenceTransformer(modules=[Router(routes, default_route="text"), Normalize()], device="cpu")  # type: ignore[arg-type]
         model.save_pretrained(str(Path(scratch) / "whole"), create_model_card=False)
         halve(Path(scratch) / "whole")
+        name_processor(Path(scratch) / "whole")
         card = (to / "README.md").read_text() if (to / "README.md").exists() else None
         shutil.rmtree(to, ignore_errors=True)
         shutil.copytree(Path(scratch) / "whole", to)

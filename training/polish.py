@@ -1,7 +1,7 @@
 """Last touch on the picture side: python training/polish.py --data DATA --work WORK
 
 With the trained network frozen, its projection and the text map see many more pictures and captions at once than a
-training batch holds: hundreds of captions against hundreds of pictures, beside the concepts and drawings. It takes minutes.
+training batch holds: hundreds of captions against hundreds of pictures, beside the concepts and drawings. Minutes.
 Writes the averaged weights of `picture.pt` anew; the file as it was stays as `unpolished.pt`.
 """
 
