@@ -107,7 +107,7 @@ def _crash(folder: Path, step: Step) -> None:
     crash_at(step)
     folder.mkdir()
     with folder.with_suffix(".acknowledged").open("w") as notes:
-        live(folder, lambda line: print(line, file=notes, flush=True))  # noqa: T201 - into the file
+        live(folder, lambda line: print(line, file=notes, flush=True))
 
 
 def main(root: Path) -> None:

@@ -51,7 +51,7 @@ class Uploading:
         self._thread.start()
 
     def _run(self) -> None:
-        with httpx2.Client(base_url=self._server.client.base_url, trust_env=False) as client:
+        with httpx2.Client(base_url=self._server.client.base_url, timeout=60, trust_env=False) as client:
             for number, data in enumerate(self._files):
                 try:
                     answer = client.post("/api/v1/images", files={"files": (f"{number}.jpg", data)})
@@ -61,10 +61,11 @@ class Uploading:
                 self.acknowledged[result["id"]] = data
 
     def wait_for(self, count: int) -> None:
-        wait_for(lambda: len(self.acknowledged) >= count)
+        wait_for(lambda: len(self.acknowledged) >= count or not self._thread.is_alive())
+        assert len(self.acknowledged) >= count, self._server.log.read_text()
 
     def join(self) -> dict[int, bytes]:
-        self._thread.join(30)
+        self._thread.join(100)
         return self.acknowledged
 
 
