@@ -57,9 +57,9 @@ def test_the_same_words_are_encoded_once(rooms: Rooms) -> None:
             return super().encode_texts(texts)
 
     searcher = rooms.searcher(Counting)
-    for query in ("red", " red ", "blue", "red"):
+    for query in ("red apples", " red  apples ", "blue apples", "red apples"):
         searcher.by_text(query)
-    assert asked == ["red", "blue"]
+    assert [text for text in asked if "apples" in text] == ["red apples", "blue apples"]
 
 
 @pytest.mark.parametrize("query", ["", "   ", "\n\t", "x" * (LONGEST_QUERY + 1), "red " * 2500])
@@ -85,7 +85,8 @@ def test_any_words_get_an_answer(query: str, searcher: Searcher) -> None:
 
 
 def test_an_empty_library_finds_nothing(rooms: Rooms) -> None:
-    assert rooms.searcher().by_text("red") == Results((), 0, 50, False, "colours")
+    results = rooms.searcher().by_text("red")
+    assert (results.matches, results.has_more, results.model) == ((), False, "colours")
 
 
 # -- pages
@@ -104,7 +105,8 @@ def test_pages_are_parts_of_one_long_answer(rooms: Rooms) -> None:
         pages = [searcher.by_text("red", offset, limit) for offset in range(0, 25, limit)]
         assert [match for page in pages for match in page.matches] == list(whole.matches)
         assert [page.has_more for page in pages] == [True] * (len(pages) - 1) + [False]
-    assert searcher.by_text("red", 25, 10) == Results((), 25, 10, False, "colours")
+    beyond = searcher.by_text("red", 25, 10)
+    assert (beyond.matches, beyond.offset, beyond.limit, beyond.has_more) == ((), 25, 10, False)
 
 
 def test_no_page_lies_deeper_than_anybody_looks(searcher: Searcher) -> None:
