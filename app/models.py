@@ -89,15 +89,26 @@ class Counts:
         return self.pending + self.prepared
 
 
+class Band(StrEnum):
+    """How sure a match is."""
+
+    STRONG = "strong"
+    LIKELY = "likely"
+    UNCERTAIN = "less certain"
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """A picture that was found. ``score`` is the cosine between its vector and the query's, -1 to 1.
 
-    ``None`` where conditions alone found it, without anything to compare.
+    ``relevance``, 0 to 1, can be compared between queries, and ``band`` says it in a word; both are known where words
+    alone were asked for. All are ``None`` where conditions alone found it.
     """
 
     image: Image
     score: float | None
+    relevance: float | None = None
+    band: Band | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +121,8 @@ class Results:
     has_more: bool
     model: str
     """Name of the model whose vectors were searched."""
+    relevant: int | None = None
+    """How many strong and likely matches there are, on all pages; ``None`` where relevance is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from app.catalog.vectors import Vectors
 from app.catalog.workers import Workers
 from app.errors import ModelUnavailable
 from app.library.indexing import Indexer
+from app.models import ImageState
 from app.vectors.encoder import BackgroundEncoder
 
 log = logging.getLogger(__name__)
@@ -77,8 +78,8 @@ class Worker:
         self._release_dead()
         self._encoder.start()
         loops = [
-            threading.Thread(target=self._loop, args=(self._prepare, self._more_to_prepare), name="prepare"),
-            threading.Thread(target=self._loop, args=(self._embed, self._more_to_embed), name="embed"),
+            threading.Thread(target=self._loop, args=(ImageState.PENDING, self._prepare, self._more_to_prepare)),
+            threading.Thread(target=self._loop, args=(ImageState.PREPARED, self._embed, self._more_to_embed)),
         ]
         for loop in loops:
             loop.start()
@@ -88,7 +89,8 @@ class Worker:
         self._images.release(self._name)
         self._workers.leave(self._name)
 
-    def _loop(self, work: Callable[[], bool], more: threading.Event) -> None:
+    def _loop(self, state: ImageState, work: Callable[[], bool], more: threading.Event) -> None:
+        """Work on pictures in ``state``, whatever happens to single batches."""
         while not self._stopping.is_set():
             more.clear()
             try:
@@ -97,7 +99,7 @@ class Worker:
             except Exception:
                 log.exception("work failed, tried again in %g seconds", RETRY_SECONDS)
                 with suppress(Exception):  # the catalog itself may be what fails; then the lease ends by itself
-                    self._images.release(self._name)
+                    self._images.release(self._name, state)
                 self._stopping.wait(RETRY_SECONDS)
 
     def _prepare(self) -> bool:

@@ -282,11 +282,13 @@ class Images:
             mine = update(images).where(images.c.id == image_id, images.c.claimed_by == worker)
             connection.execute(mine.values(state=ImageState.FAILED, reason=reason, **_UNCLAIMED))
 
-    def release(self, worker: str, died: bool = False) -> int:
-        """Give back what ``worker`` claimed and did not finish; a try only if it died. Returns how many."""
+    def release(self, worker: str, state: ImageState | None = None, died: bool = False) -> int:
+        """Give back what ``worker`` claimed (in ``state``) and did not finish; a try only if it died. Returns how many."""
         attempts = images.c.attempts if died else images.c.attempts - 1
         with self._database.writing() as connection:
             mine = update(images).where(images.c.claimed_by == worker)
+            if state is not None:
+                mine = mine.where(images.c.state == state)
             return connection.execute(mine.values(attempts=attempts, claimed_by=None, claimed_until=None)).rowcount
 
     def claimers(self) -> list[str]:

@@ -84,8 +84,11 @@ spaces = Table(
     Column("fingerprint", String(64), nullable=False),
     Column("dimension", Integer, nullable=False),
     Column("serving", Boolean, nullable=False),
+    Column("bank", LargeBinary),
+    Column("bank_texts", String(64)),
     UniqueConstraint("model", "fingerprint", "dimension"),
 )
+"""``bank``: vectors of neutral texts, float32 [texts, dimension] as bytes; ``bank_texts``: a digest of those texts."""
 
 vectors = Table(
     "vectors",

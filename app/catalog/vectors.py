@@ -50,6 +50,20 @@ class Vectors:
                 _set_states(connection, space_id)
             return space_id
 
+    def bank(self, space_id: int, texts: str) -> FloatArray | None:
+        """Vectors [n, dimension] of the neutral texts with the digest ``texts``, if they were kept."""
+        wanted = select(spaces.c.bank, spaces.c.dimension)
+        wanted = wanted.where(spaces.c.id == space_id, spaces.c.bank_texts == texts)
+        with self._database.reading() as connection:
+            row = connection.execute(wanted).first()
+        return None if row is None else np.frombuffer(row.bank, "<f4").reshape(-1, row.dimension)
+
+    def keep_bank(self, space_id: int, texts: str, bank: FloatArray) -> None:
+        """Keep the vectors of the neutral texts with the digest ``texts``."""
+        with self._database.writing() as connection:
+            values = {"bank": bank.astype("<f4").tobytes(), "bank_texts": texts}
+            connection.execute(update(spaces).where(spaces.c.id == space_id).values(**values))
+
     def record(self, worker: str, space_id: int, ids: Sequence[int], embedded: FloatArray) -> int:
         """Write a batch of vectors (float32 [n, dimension], unit rows) for pictures that ``worker`` has claimed.
 

@@ -190,7 +190,7 @@ def _show_term(term: Term) -> str:
 def _bare_or_quoted(text: str) -> str:
     """As it is, if that reads back as plain words; else in quotes."""
     token = _TOKEN.fullmatch(text)
-    plain = token is not None and token["bare"] == text
+    plain = token is not None and token["bare"] == text and not text.startswith('"')  # two lone quotes would pair up
     return text if plain else _quote(text)
 
 

@@ -14,9 +14,10 @@ from app.catalog.vectors import ServingSpace, Vectors
 from app.errors import InvalidInput, ModelNotReady, ModelUnavailable, NotFound
 from app.library.query import Query, Sort, parse
 from app.media.decoding import Decoder
-from app.models import FloatArray, Match, Results
+from app.models import Band, FloatArray, Image, Match, Results
 from app.vectors.encoder import BackgroundEncoder, Encoder
 from app.vectors.index import IndexCache, VectorIndex
+from app.vectors.relevance import LIKELY, STRONG, confidence, neutral_digest, neutral_texts
 
 LONGEST_QUERY = 2000
 """Characters of a query; far more than any model reads."""
@@ -25,6 +26,8 @@ DEEPEST_RESULT = 100_000
 CACHED_QUERIES = 1000
 AWAY = 0.7
 """How hard ``-word`` pushes, against 1 for what is looked for."""
+BANK_BATCH = 64
+"""Neutral texts encoded at once."""
 NEUTRAL = "a photo"
 """The text that says nothing about a picture."""
 
@@ -51,6 +54,7 @@ class Searcher:
         self._decoder = decoder
         self._queries: TTLCache[tuple[str, str], FloatArray] = TTLCache(CACHED_QUERIES, cache_seconds)
         self._queries_lock = threading.Lock()
+        self._bank: FloatArray | None = None
 
     def by_text(self, text: str, offset: int = 0, limit: int = 50) -> Results:
         """Pictures that a query of the search box means (`app.library.query`), best first.
@@ -65,7 +69,9 @@ class Searcher:
         encoder, serving = self._ready()
         vector = self._meaning(query, encoder, serving)
         allowed = self._images.matching(query.conditions) if query.conditions else None
-        return self._nearest(serving, vector, offset, limit, without=query.like, allowed=allowed)
+        if query.like:  # a picture's vector scores on another scale than texts do
+            return self._nearest(serving, vector, offset, limit, without=query.like, allowed=allowed)
+        return self._most_relevant(serving, vector, offset, limit, allowed)
 
     def by_image(self, data: bytes, offset: int = 0, limit: int = 50) -> Results:
         """Pictures that look like the one in ``data``, which is not kept. Raises `PictureError`."""
@@ -90,10 +96,22 @@ class Searcher:
         """Wait for the model; from then on its space serves, with the index in memory before anybody asks for it."""
         self._encoder.wait()
         with suppress(ModelUnavailable):  # said in the log and on every page
-            self._vectors.serve(self._encoder.get().space)
-        serving = self._vectors.serving()
-        if serving is not None:
-            self._index(serving)
+            encoder = self._encoder.get()
+            space_id = self._vectors.serve(encoder.space)
+            bank = self._bank_of(encoder, space_id)
+            self._index(ServingSpace(space_id, encoder.space)).use_bank(bank)
+            self._bank = bank
+
+    def _bank_of(self, encoder: Encoder, space_id: int) -> FloatArray:
+        """Vectors of the neutral texts: made once for each space."""
+        digest = neutral_digest()
+        bank = self._vectors.bank(space_id, digest)
+        if bank is None:
+            texts = neutral_texts()
+            parts = (texts[start : start + BANK_BATCH] for start in range(0, len(texts), BANK_BATCH))
+            bank = np.concatenate([encoder.encode_texts(part) for part in parts])
+            self._vectors.keep_bank(space_id, digest, bank)
+        return bank
 
     def ready(self) -> bool:
         """Whether a query can be answered right now."""
@@ -114,7 +132,7 @@ class Searcher:
     def _ready(self) -> tuple[Encoder, ServingSpace]:
         encoder = self._encoder.get()
         serving = self._vectors.serving()
-        if serving is None or serving.space != encoder.space:
+        if serving is None or self._bank is None or serving.space != encoder.space:
             raise ModelNotReady("The model is being switched. Searching works again in a moment.")
         return encoder, serving
 
@@ -175,9 +193,7 @@ class Searcher:
         without: tuple[int, ...] = (),
         allowed: npt.NDArray[np.int64] | None = None,
     ) -> Results:
-        end = offset + limit
-        if end > DEEPEST_RESULT:
-            raise InvalidInput(f"Results are shown up to the {DEEPEST_RESULT:,}th. Narrow the query down.")
+        end = _end(offset, limit)
         # One more tells whether there is a next page; others stand in for the pictures that are left out.
         ids, scores = self._index(serving).search(vector, end + 1 + len(without), allowed)
         found = [(int(i), float(score)) for i, score in zip(ids, scores, strict=True) if i not in without]
@@ -187,5 +203,36 @@ class Searcher:
         matches = tuple(Match(images[image_id], score) for image_id, score in page if image_id in images)
         return Results(matches, offset, limit, len(found) > end, serving.space.model)
 
+    def _most_relevant(
+        self,
+        serving: ServingSpace,
+        vector: FloatArray,
+        offset: int,
+        limit: int,
+        allowed: npt.NDArray[np.int64] | None,
+    ) -> Results:
+        end = _end(offset, limit)
+        index = self._index(serving)
+        if self._bank is not None:
+            index.use_bank(self._bank)  # the index may have been let go and read again
+        ranking = index.rank(vector, end + 1, allowed)
+        page = slice(offset, end)
+        ids = [int(image_id) for image_id in ranking.ids[page]]
+        images = self._images.get_many(ids)
+        measured = zip(ids, ranking.scores[page], ranking.relevance[page], strict=True)
+        matches = tuple(_match(images[i], float(score), float(by)) for i, score, by in measured if i in images)
+        return Results(matches, offset, limit, len(ranking.ids) > end, serving.space.model, ranking.matches)
+
     def _index(self, serving: ServingSpace) -> VectorIndex:
         return self._indexes.get(serving.id, serving.space, self._vectors.log(serving.id))
+
+
+def _end(offset: int, limit: int) -> int:
+    if offset + limit > DEEPEST_RESULT:
+        raise InvalidInput(f"Results are shown up to the {DEEPEST_RESULT:,}th. Narrow the query down.")
+    return offset + limit
+
+
+def _match(image: Image, score: float, relevance: float) -> Match:
+    band = Band.STRONG if relevance >= STRONG else Band.LIKELY if relevance >= LIKELY else Band.UNCERTAIN
+    return Match(image, score, confidence(relevance), band)

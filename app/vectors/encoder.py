@@ -105,7 +105,7 @@ def _load_auto(starter: Path) -> SentenceTransformerEncoder:
         if folder is None:
             continue
         try:
-            return _load_folder(folder, name)
+            return _load_folder(folder, _short(name))
         except ModelUnavailable as error:  # an interrupted download, say
             log.warning("model skipped name=%s reason=%s", name, error)
     return _load_folder(starter, starter.name)
@@ -118,7 +118,7 @@ def _load_named(name: str) -> SentenceTransformerEncoder:
     folder = _cached(repository)
     if folder is not None:
         try:
-            return _load_folder(folder, name)
+            return _load_folder(folder, _short(name))
         except ModelUnavailable:
             log.info("model incomplete in the local cache, fetching it name=%s", name)
     log.info("model fetched from the hub name=%s", name)
@@ -134,7 +134,12 @@ def _load_named(name: str) -> SentenceTransformerEncoder:
     folder = _cached(repository)
     if folder is None:
         raise ModelUnavailable(f"The model {name} was fetched but is not in the local cache. Is the disk full?")
-    return _load_folder(folder, name)
+    return _load_folder(folder, _short(name))
+
+
+def _short(name: str) -> str:
+    """One name for one model: its space must not depend on how it was asked for."""
+    return name.removeprefix("sentence-transformers/")
 
 
 def _load_folder(folder: Path, name: str) -> SentenceTransformerEncoder:

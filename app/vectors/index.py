@@ -23,6 +23,7 @@ import numpy.typing as npt
 from cachetools import TTLCache
 
 from app.models import EmbeddingSpace, FloatArray, LogEntry
+from app.vectors.relevance import LIKELY, Yardstick, stances
 
 if TYPE_CHECKING:
     import faiss
@@ -33,6 +34,12 @@ FORMAT = 1
 """Of snapshot files; another number is not read."""
 TIE_MARGIN = 16
 """Neighbours looked at beyond those asked for, to see whether a tie crosses the end of the page."""
+COMPARE_BATCH = 10_000
+"""Pictures compared with the bank at once: 20 MB of scores."""
+WINDOW = 400
+"""Nearest pictures that relevance puts in order; more where matches reach to the end of it."""
+SAMPLE = 1000
+"""Pictures that tell how a text scores in general."""
 SNAPSHOT_SECONDS = 60.0
 """A growing index is written down at most this often."""
 
@@ -57,6 +64,16 @@ class SnapshotKey:
     space: EmbeddingSpace
 
 
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Pictures in order, with cosine and relevance; ``matches`` counts the relevant ones of the whole index."""
+
+    ids: npt.NDArray[np.int64]
+    scores: FloatArray
+    relevance: npt.NDArray[np.float64]
+    matches: int
+
+
 class VectorIndex:
     """Exact inner-product search over float16 vectors of one space. Safe to call from several threads.
 
@@ -67,6 +84,11 @@ class VectorIndex:
     def __init__(self, dimension: int, index: faiss.IndexIDMap | None = None, seq: int = 0) -> None:
         self._index = index if index is not None else _empty(dimension)
         self._lock = threading.Lock()  # faiss allows searches at the same time, but no change during one
+        self._bank: FloatArray | None = None
+        self._stances = np.zeros((0, 3), np.float32)  # by id
+        self._sampled = -1  # how many pictures there were when the sample was taken
+        self._sample_vectors = np.empty((0, dimension), np.float32)
+        self._sample_stances = np.empty((0, 3), np.float32)
         self.dimension = dimension
         self.seq = seq
         self.saved_seq = seq
@@ -87,13 +109,15 @@ class VectorIndex:
         added = [entry for entry in latest.values() if entry.vector is not None]
         if added:
             vectors = np.stack([entry.vector for entry in added if entry.vector is not None])
-            self._index.add_with_ids(vectors, np.array([entry.image_id for entry in added], np.int64))
+            ids = np.array([entry.image_id for entry in added], np.int64)
+            self._index.add_with_ids(vectors, ids)
+            self._compare(ids, vectors)
         self.seq = entries[-1].seq
 
     def _remove(self, ids: npt.NDArray[np.int64]) -> None:
         import faiss
 
-        known = ids[np.isin(ids, faiss.vector_to_array(self._index.id_map))]
+        known = ids[np.isin(ids, self._ids())]
         if known.size:  # costs a pass over the whole index, so only where there is something to remove
             self._index.remove_ids(faiss.IDSelectorBatch(known))
 
@@ -121,6 +145,80 @@ class VectorIndex:
         found = ids[0] >= 0  # fewer of `allowed` may be embedded than there are
         order = np.lexsort((ids[0][found], -scores[0][found]))[:k]
         return ids[0][found][order], scores[0][found][order]
+
+    def use_bank(self, bank: FloatArray) -> None:
+        """Compare every picture with these neutral texts [texts, dimension], now and as they come: see `rank`."""
+        with self._lock:
+            if self._bank is not None:
+                return
+            self._bank = bank
+            ids = self._ids()
+            for start in range(0, len(ids), COMPARE_BATCH):
+                part = ids[start : start + COMPARE_BATCH]
+                self._compare(part, self._index.index.reconstruct_n(start, len(part)))
+
+    def _compare(self, ids: npt.NDArray[np.int64], vectors: FloatArray) -> None:
+        if self._bank is None or not len(ids):
+            return
+        missing = int(ids.max()) + 1 - len(self._stances)
+        if missing > 0:  # by half as much again, so that growing one by one costs little
+            room = np.zeros((missing + len(self._stances) // 2, 3), np.float32)
+            self._stances = np.concatenate([self._stances, room])
+        self._stances[ids] = stances(vectors, self._bank)
+
+    def rank(self, vector: FloatArray, k: int, allowed: npt.NDArray[np.int64] | None = None) -> Ranking:
+        """The ``k`` most relevant for a text's ``vector``, after `use_bank`.
+
+        Matches come by relevance, the rest by score: both orders are the same for every ``k``.
+        """
+        yardstick = self._yardstick(vector)
+        window = WINDOW
+        while True:
+            ids, scores = self.search(vector, window, allowed)
+            relevance = yardstick.relevance(scores, self._stances[ids])
+            # Relevance follows the score closely: with no match in the last quarter there are none behind it.
+            if len(ids) < window or relevance[-window // 4 :].max() < LIKELY:
+                break
+            window *= 2
+        matches = int((relevance >= LIKELY).sum())
+        order = np.lexsort((ids, -np.where(relevance >= LIKELY, relevance, -np.inf), relevance < LIKELY))
+        rest = order[matches:]
+        order[matches:] = rest[np.lexsort((ids[rest], -scores[rest]))]
+        ids, scores, relevance = ids[order], scores[order], relevance[order]
+        if k > len(ids):
+            ids, scores = self._with_rest(ids, scores, *self.search(vector, k, allowed))
+            behind = yardstick.relevance(scores[len(relevance) :], self._stances[ids[len(relevance) :]])
+            relevance = np.concatenate([relevance, np.minimum(behind, np.nextafter(LIKELY, 0))])
+        return Ranking(ids[:k], scores[:k], relevance[:k], matches)
+
+    @staticmethod
+    def _with_rest(
+        ids: npt.NDArray[np.int64], scores: FloatArray, all_ids: npt.NDArray[np.int64], all_scores: FloatArray
+    ) -> tuple[npt.NDArray[np.int64], FloatArray]:
+        rest = ~np.isin(all_ids, ids)
+        return np.concatenate([ids, all_ids[rest]]), np.concatenate([scores, all_scores[rest]])
+
+    def _yardstick(self, vector: FloatArray) -> Yardstick:
+        """How this text scores on pictures in general."""
+        with self._lock:
+            total = len(self)
+            if not 0.8 * total <= self._sampled <= total:
+                self._take_sample()
+            return Yardstick.of(self._sample_vectors @ vector, self._sample_stances)
+
+    def _take_sample(self) -> None:
+        """Evenly spread over the library: the same pictures give the same sample in every process."""
+        total = len(self)
+        positions = np.unique(np.linspace(0, max(total - 1, 0), min(total, SAMPLE)).astype(np.int64))
+        vectors = [self._index.index.reconstruct(int(position)) for position in positions]
+        self._sample_vectors = np.array(vectors, np.float32).reshape(len(positions), self.dimension)
+        self._sample_stances = self._stances[self._ids()[positions]]
+        self._sampled = total
+
+    def _ids(self) -> npt.NDArray[np.int64]:
+        import faiss
+
+        return np.asarray(faiss.vector_to_array(self._index.id_map), np.int64)
 
     def save(self, path: Path, key: SnapshotKey) -> None:
         """Write a snapshot: whole or not at all. Searches wait only while memory is copied."""

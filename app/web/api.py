@@ -204,6 +204,7 @@ class Api:
             model=results.model,
             indexed=counts.indexed,
             total=counts.total,
+            matches=results.relevant,
             results=[match_body(request, match) for match in results.matches],
             next=following,
         )

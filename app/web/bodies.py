@@ -9,7 +9,7 @@ from fastapi import Request
 from pydantic import BaseModel, BeforeValidator, Field
 
 from app.media.pictures import derivative_sizes
-from app.models import Image, ImageState, LibraryStatus, Match, ModelState, Outcome, UploadResult
+from app.models import Band, Image, ImageState, LibraryStatus, Match, ModelState, Outcome, UploadResult
 
 MOST_RESULTS = 1000
 """Results in one answer."""
@@ -95,6 +95,10 @@ class MatchBody(BaseModel):
     score: float | None = Field(
         description="Cosine between the picture's vector and the query's, -1 to 1; null where conditions alone decided."
     )
+    relevance: float | None = Field(
+        description="How sure the match is, 0 to 1, comparable between queries; null where no words were asked for."
+    )
+    band: Band | None = Field(description="The same in a word.")
     filename: str
     width: int
     height: int
@@ -109,6 +113,7 @@ class SearchBody(BaseModel):
     model: str
     indexed: int = Field(description="Pictures that can be found so far.")
     total: int = Field(description="Pictures in the library.")
+    matches: int | None = Field(description="Strong and likely matches, on all pages.")
     results: list[MatchBody]
     next: str | None = Field(description="Path of the next page.")
 
@@ -191,6 +196,8 @@ def match_body(request: Request, match: Match) -> MatchBody:
     return MatchBody(
         id=image.id,
         score=match.score,
+        relevance=match.relevance,
+        band=match.band,
         filename=image.filename,
         width=image.width,
         height=image.height,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -253,10 +255,17 @@ def test_what_is_no_picture_stays_where_it_is(rooms: Rooms) -> None:
     assert rooms.images.counts() == Counts()
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is forbidden to root")
-def test_a_file_that_may_not_be_read_is_left_alone(rooms: Rooms) -> None:
-    put(rooms, "secret.jpg", RED).chmod(0)
+def test_a_file_that_may_not_be_read_is_left_alone(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = put(rooms, "secret.jpg", RED)
     put(rooms, "sea.jpg", picture("blue"))
+    open_any = Path.open
+
+    def open_others(path: Path, *args: Any, **options: Any) -> Any:
+        if path == secret:  # nothing is forbidden to root, so a mode would not do
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return open_any(path, *args, **options)
+
+    monkeypatch.setattr(Path, "open", open_others)
     results = {result.filename: result.outcome for result in rooms.intake.recover()}
     assert results == {"secret.jpg": Outcome.REJECTED, "sea.jpg": Outcome.ADDED}
 
