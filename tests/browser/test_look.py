@@ -15,7 +15,20 @@ from tests.pictures import picture, unique_pictures
 
 Visit = Callable[..., Page]
 
-PATHS = ("/", "/search?q=red", "/search?like=1", "/images/1", "/add", "/problems", "/status", "/images/999")
+PATHS = (
+    "/",
+    "/search?q=red",
+    "/search?q=red+-blue+type:jpg",
+    "/search?q=type:jpg+sort:oldest",
+    "/search?q=type:gif+camera:none",
+    "/search?like=1",
+    "/images/1",
+    "/add",
+    "/problems",
+    "/status",
+    "/help",
+    "/images/999",
+)
 
 
 def some_pictures(site: Site) -> None:

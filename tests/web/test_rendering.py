@@ -13,6 +13,9 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from app.catalog.images import Choices
+from app.conditions import Condition, Field
+from app.library.query import Query, show
 from app.models import (
     Counts,
     EmbeddingSpace,
@@ -32,6 +35,7 @@ from app.web.rendering import (
     AddPage,
     ErrorPage,
     GalleryPage,
+    HelpPage,
     ImagePage,
     Page,
     ProblemsPage,
@@ -90,6 +94,11 @@ def found(*images: Image, offset: int = 0, has_more: bool = False) -> Results:
     return Results(tuple(Match(image, 0.3) for image in images), offset, 60, has_more, "starter")
 
 
+def listed(*images: Image) -> Results:
+    """What conditions alone find."""
+    return Results(tuple(Match(image, None) for image in images), 0, 60, False, "")
+
+
 def every_page(image: Image, status: LibraryStatus = IDLE) -> Iterator[Page]:
     name = image.filename
     yield GalleryPage(status, (image,), "/", "/?before=7")
@@ -98,6 +107,14 @@ def every_page(image: Image, status: LibraryStatus = IDLE) -> Iterator[Page]:
     yield SearchPage(status, name, found(), None, None, None)
     yield SearchPage(status, name, None, None, None, None)
     yield SearchPage(status, "", found(image), image, None, None)
+    choices = Choices(("jpeg", "png"), (name,))
+    odd = f"{show(Query(conditions=(Condition(Field.NAME, name), Condition(Field.CAMERA, name))))} type:png"
+    yield SearchPage(status, odd, listed(image), None, None, "/search?q=x&page=2", choices=choices)
+    yield SearchPage(status, f"dog {odd} -cat", found(image), None, None, None, choices=choices)
+    yield SearchPage(status, odd, listed(), None, None, None, choices=choices)
+    yield SearchPage(status, name, None, None, None, None, complaint=f"There is no {name}.")
+    yield HelpPage(status, image)
+    yield HelpPage(status, None)
     yield ImagePage(status, image, (Match(image, 0.5),), "/search?q=x", "/images/6", "/images/8")
     yield AddPage(status, 200)
     yield ReceiptPage(
@@ -267,6 +284,25 @@ class TestSearch:
         html = text(renderer.page(asked(), SearchPage(status, "dog", found(IMAGE), None, None, None)))
         assert "412 of 500 pictures are searchable so far" in html
         assert "among the 412 of 500 pictures" in html
+
+    def test_conditions_need_no_model_and_no_index(self, renderer: Renderer) -> None:
+        status = replace(IDLE, counts=Counts(prepared=4))
+        html = text(renderer.page(asked(), SearchPage(status, "type:png", listed(IMAGE), None, None, None)))
+        assert "Newest first" in html
+        assert "data-waiting" not in html
+        assert "refresh" not in html
+
+    def test_offers_the_conditions_alone_where_no_model_serves(self, renderer: Renderer) -> None:
+        missing = replace(IDLE, model=ModelStatus("clip-ViT-L-14", ModelState.UNAVAILABLE, message="It is not here."))
+        html = text(renderer.page(asked(), SearchPage(missing, "dog type:png", None, None, None, None)))
+        assert '<a href="/search?q=type%3Apng">see those that meet the conditions</a>' in html
+
+    def test_the_form_offers_types_of_the_query_that_the_library_lacks(self, renderer: Renderer) -> None:
+        page = SearchPage(IDLE, "type:gif", listed(), None, None, None, choices=Choices(("jpeg",), ("X-T4",)))
+        html = text(renderer.page(asked(), page))
+        assert 'value="gif" checked' in html
+        assert 'value="jpeg">' in html
+        assert '<option value="X-T4">' in html
 
 
 class TestPicture:
