@@ -221,7 +221,7 @@ class TestThePage:
         offered = [a["value"] for a in html.all("option")]
         assert "Halden R2" in " ".join(map(str, offered))
         assert not [a for a in html.all("select") if a["name"] == "sort"]
-        assert "as far as they meet the conditions" in found(gallery, "red type:png").words
+        assert "among the pictures that meet the conditions" in found(gallery, "red type:png").words
 
     def test_conditions_alone_list_pictures_by_date_either_way(self, gallery: Glimpse) -> None:
         html = found(gallery, "type:png")
