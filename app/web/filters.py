@@ -53,6 +53,27 @@ class Chip:
     url: str
 
 
+@dataclass(frozen=True, slots=True)
+class FilterForm:
+    """`_filters.html`: the form for the query ``text``; ``choices`` are what it offers."""
+
+    text: str
+    choices: Choices
+
+    @property
+    def query(self) -> Query:
+        return parse(self.text)
+
+    @property
+    def filters(self) -> Filters:
+        return filters_of(self.query)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Formats to choose from: those the library has and those the query names."""
+        return tuple(sorted({*self.choices.formats, *self.filters.type}))
+
+
 def filters_of(query: Query) -> Filters:
     """What the form shows of a query."""
     found: dict[str, Any] = {}

@@ -75,6 +75,7 @@ class Pages:
             images=images,
             newer_url="/" if before else None,
             older_url=f"/?before={images[-1].id}" if more else None,
+            choices=self._choices(),
         )
         return self._page_or_tiles(request, page)
 

@@ -23,7 +23,7 @@ from app.catalog.images import Choices
 from app.library.query import Query, Sort, parse
 from app.media.pictures import FORMATS, derivative_sizes
 from app.models import Image, LibraryStatus, Match, ModelState, ModelStatus, Outcome, Results, UploadResult
-from app.web.filters import Chip, Filters, chips_of, filters_of, search_url
+from app.web.filters import Chip, FilterForm, chips_of, search_url
 
 FRAGMENT_HEADER = "HX-Request"
 """A request with this header wants ``_tiles.html`` instead of the page around it (the name htmx uses as well)."""
@@ -66,10 +66,16 @@ class GalleryPage:
     """Back to the start of the gallery; ``None`` on its first page."""
     older_url: str | None
     """The next page (older pictures); ``None`` on the last."""
+    choices: Choices = field(default_factory=Choices)
+    """What the filter form offers."""
 
     @property
     def next_url(self) -> str | None:
         return self.older_url
+
+    @property
+    def form(self) -> FilterForm:
+        return FilterForm("", self.choices)
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -121,13 +127,8 @@ class SearchPage:
         return ", ".join(chip.label for chip in chips_of(Query(conditions=self.understood.conditions)))
 
     @property
-    def filters(self) -> Filters:
-        return filters_of(self.understood)
-
-    @property
-    def types(self) -> tuple[str, ...]:
-        """Formats to choose from: those the library has and those the query names."""
-        return tuple(sorted({*self.choices.formats, *self.filters.type}))
+    def form(self) -> FilterForm:
+        return FilterForm(self.query, self.choices)
 
     @property
     def other_order_url(self) -> str:

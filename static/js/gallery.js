@@ -5,6 +5,7 @@ const main = document.querySelector("main[data-gallery]")
 let last = 0
 
 async function refresh() {
+  if (main.querySelector("[data-filters][open]")) return // somebody fills it in
   last = Date.now()
   const fresh = (await fetchPage(main.dataset.gallery)).querySelector("main")
   const held = main.contains(document.activeElement) && document.activeElement.closest("[data-tile]")?.dataset.tile

@@ -31,7 +31,7 @@ async function show(url, patient = false) {
   main.replaceChildren(...page.querySelector("main").childNodes)
   if (filtering) main.querySelector("[data-filters]")?.setAttribute("open", "")
   document.title = page.title
-  announce(main.querySelector("[data-say]")?.textContent ?? main.querySelector(".empty-title")?.textContent)
+  announce(main.querySelector("[data-found]")?.textContent ?? main.querySelector(".empty-title")?.textContent)
   lookAgain(url)
 }
 

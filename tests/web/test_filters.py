@@ -286,6 +286,12 @@ class TestThePage:
     def test_a_misplaced_order_can_be_taken_away(self, gallery: Glimpse) -> None:
         assert "/search?q=red" in found(gallery, "red sort:oldest", 400).links
 
+    def test_the_gallery_has_the_form_too_unless_it_is_empty(self, gallery: Glimpse, glimpse: Glimpse) -> None:
+        html = page(gallery.client.get("/"))
+        assert [a["action"] for a in html.all("form") if a["method"] == "get"] == ["/search", "/search"]
+        assert len([a for a in html.all("input") if a.get("type") == "checkbox"]) == 3
+        assert "Filters" not in page(glimpse.client.get("/")).words
+
     def test_similar_pictures_have_neither_form_nor_chips(self, gallery: Glimpse) -> None:
         html = page(gallery.client.get("/search?like=1&type=png"))
         assert "Pictures like this one" in html.words
