@@ -169,10 +169,9 @@ class TestChips:
 
 
 def test_choices_are_looked_up_once_in_a_while() -> None:
-    asked: list[Choices] = []
-    read = remembered(lambda: asked.append(Choices(("png",))) or asked[-1])
-    assert read() is read()
-    assert len(asked) == 1
+    libraries = iter([Choices(("png",)), Choices(("gif",))])
+    read = remembered(lambda: next(libraries))
+    assert read() == read() == Choices(("png",))
 
 
 @pytest.fixture(scope="module")
@@ -275,16 +274,13 @@ class TestThePage:
         assert "No searchable picture meets this condition" in html.words
         assert "/search?q=red" in html.links
 
-    @pytest.mark.parametrize("query", ["nmae:invoice dog", "type:docx", "like:999", "red sort:oldest"])
+    @pytest.mark.parametrize("query", ["nmae:invoice dog", "type:docx", "like:999"])
     def test_a_complaint_keeps_the_box_and_links_to_help(self, gallery: Glimpse, query: str) -> None:
         html = found(gallery, query, 400)
         assert html.all("input")[0]["value"] == query
         assert "This can't be searched for as it stands" in html.words
         assert html.links.count("/help") >= 2
         assert not html.all("details")
-
-    def test_a_misplaced_order_can_be_taken_away(self, gallery: Glimpse) -> None:
-        assert "/search?q=red" in found(gallery, "red sort:oldest", 400).links
 
     def test_the_gallery_has_the_form_too_unless_it_is_empty(self, gallery: Glimpse, glimpse: Glimpse) -> None:
         html = page(gallery.client.get("/"))
