@@ -48,6 +48,11 @@ class Image:
     camera: str | None
 
     @property
+    def date(self) -> datetime:
+        """When it was taken, else added: without a zone, by the camera's clock or the server's."""
+        return self.taken_at or self.added_at.astimezone().replace(tzinfo=None)
+
+    @property
     def has_thumbnails(self) -> bool:
         return self.state in (ImageState.PREPARED, ImageState.INDEXED)
 
@@ -123,6 +128,8 @@ class Results:
     """Name of the model whose vectors were searched."""
     relevant: int | None = None
     """How many strong and likely matches there are, on all pages; ``None`` where relevance is not known."""
+    by_date: bool = False
+    """In order of `Image.date` instead of best first."""
 
 
 @dataclass(frozen=True, slots=True)

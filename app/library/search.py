@@ -16,7 +16,7 @@ from app.library.query import Query, Sort, parse
 from app.media.decoding import Decoder
 from app.models import Band, FloatArray, Image, Match, Results
 from app.vectors.encoder import BackgroundEncoder, Encoder
-from app.vectors.index import IndexCache, VectorIndex
+from app.vectors.index import IndexCache, Ranking, VectorIndex
 from app.vectors.relevance import LIKELY, STRONG, confidence, neutral_digest, neutral_texts
 
 LONGEST_QUERY = 2000
@@ -64,13 +64,13 @@ class Searcher:
         query = self._understood(text)
         if not query.has_meaning:
             return self._listed(query, offset, limit)
-        if query.sort not in (None, Sort.RELEVANCE):
-            raise InvalidInput(f"sort:{query.sort} goes with conditions alone: words put the closest pictures first.")
         encoder, serving = self._ready()
         vector = self._meaning(query, encoder, serving)
         allowed = self._images.matching(query.conditions) if query.conditions else None
         if query.like:  # a picture's vector scores on another scale than texts do
             return self._nearest(serving, vector, offset, limit, without=query.like, allowed=allowed)
+        if query.sort in (Sort.NEWEST, Sort.OLDEST):
+            return self._matches_by_date(serving, vector, offset, limit, allowed, query.sort is Sort.OLDEST)
         return self._most_relevant(serving, vector, offset, limit, allowed)
 
     def by_image(self, data: bytes, offset: int = 0, limit: int = 50) -> Results:
@@ -150,7 +150,7 @@ class Searcher:
         """Pictures that meet conditions, by date."""
         images = self._images.listed(query.conditions, query.sort is Sort.OLDEST, offset, limit + 1)
         matches = tuple(Match(image, None) for image in images[:limit])
-        return Results(matches, offset, limit, len(images) > limit, "")
+        return Results(matches, offset, limit, len(images) > limit, "", by_date=True)
 
     def _meaning(self, query: Query, encoder: Encoder, serving: ServingSpace) -> FloatArray:
         """One unit vector for everything a query means, [dimension]."""
@@ -212,16 +212,41 @@ class Searcher:
         allowed: npt.NDArray[np.int64] | None,
     ) -> Results:
         end = _end(offset, limit)
+        ranking = self._ranked_index(serving).rank(vector, end + 1, allowed)
+        matches = self._matches(ranking, slice(offset, end))
+        return Results(tuple(matches), offset, limit, len(ranking.ids) > end, serving.space.model, ranking.matches)
+
+    def _matches_by_date(
+        self,
+        serving: ServingSpace,
+        vector: FloatArray,
+        offset: int,
+        limit: int,
+        allowed: npt.NDArray[np.int64] | None,
+        oldest_first: bool,
+    ) -> Results:
+        """The matches alone: in order of date, what is less certain would stand between them."""
+        index = self._ranked_index(serving)
+        count = min(index.rank(vector, 1, allowed).matches, DEEPEST_RESULT)
+        ranking = index.rank(vector, count, allowed)
+        matches = self._matches(ranking, slice(0, count))
+        matches.sort(key=lambda match: (match.image.date, match.image.id), reverse=not oldest_first)
+        page = tuple(matches[offset : _end(offset, limit)])
+        more = len(matches) > offset + limit
+        return Results(page, offset, limit, more, serving.space.model, ranking.matches, by_date=True)
+
+    def _ranked_index(self, serving: ServingSpace) -> VectorIndex:
         index = self._index(serving)
         if self._bank is not None:
             index.use_bank(self._bank)  # the index may have been let go and read again
-        ranking = index.rank(vector, end + 1, allowed)
-        page = slice(offset, end)
-        ids = [int(image_id) for image_id in ranking.ids[page]]
+        return index
+
+    def _matches(self, ranking: Ranking, part: slice) -> list[Match]:
+        ids = [int(image_id) for image_id in ranking.ids[part]]
         images = self._images.get_many(ids)
-        measured = zip(ids, ranking.scores[page], ranking.relevance[page], strict=True)
-        matches = tuple(_match(images[i], float(score), float(by)) for i, score, by in measured if i in images)
-        return Results(matches, offset, limit, len(ranking.ids) > end, serving.space.model, ranking.matches)
+        measured = zip(ids, ranking.scores[part], ranking.relevance[part], strict=True)
+        # A picture removed since the index looked at the log is left out: the catalog decides.
+        return [_match(images[i], float(score), float(relevance)) for i, score, relevance in measured if i in images]
 
     def _index(self, serving: ServingSpace) -> VectorIndex:
         return self._indexes.get(serving.id, serving.space, self._vectors.log(serving.id))

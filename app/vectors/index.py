@@ -188,7 +188,7 @@ class VectorIndex:
         if k > len(ids):
             ids, scores = self._with_rest(ids, scores, *self.search(vector, k, allowed))
             behind = yardstick.relevance(scores[len(relevance) :], self._stances[ids[len(relevance) :]])
-            relevance = np.concatenate([relevance, np.minimum(behind, np.nextafter(LIKELY, 0))])
+            relevance = np.concatenate([relevance, np.minimum(behind, np.nextafter(LIKELY, -np.inf))])
         return Ranking(ids[:k], scores[:k], relevance[:k], matches)
 
     @staticmethod
@@ -204,7 +204,7 @@ class VectorIndex:
             total = len(self)
             if not 0.8 * total <= self._sampled <= total:
                 self._take_sample()
-            return Yardstick.of(self._sample_vectors @ vector, self._sample_stances)
+            return Yardstick.of(self._sample_vectors @ vector, self._sample_stances, total)
 
     def _take_sample(self) -> None:
         """Evenly spread over the library: the same pictures give the same sample in every process."""

@@ -5,12 +5,12 @@ model has a range of its own. So the query has to compete. Each space has a *ban
 (`neutral.txt`). For a picture with bank scores b₁…bₙ, and a query that scores s on it, with
 Z(x) = (x − mean b) / spread b:
 
-    relevance = (Z(s) − m) / d − ½ · rival
+    relevance = (Z(s) − m) / d − ½ · rival − bar
 
 *rival* is the mean Z of the five texts of the bank that fit the picture best: a picture that is plainly something else
 needs more. m and d are mean and spread of Z(s) over a sample of the library, drawn towards 0 and 1: for a text that is
-near to everything, standing out takes more. Mean, spread and rival belong to a picture and cost one product with the
-bank when it is added.
+near to everything, standing out takes more. The *bar* rises with the logarithm of the library's size. Mean, spread and
+rival belong to a picture and cost one product with the bank when it is added.
 
 The parts are known: subtracting a picture's scores over a bank of queries is NNN (arXiv 2410.24114), normalising over a
 query bank QB-Norm (arXiv 2112.12777), the neighbourhood of both sides CSLS (arXiv 1710.04087).
@@ -37,12 +37,14 @@ FEW_PICTURES = 20
 NARROWEST = 1e-4
 """Bound for spreads, so that a model which says the same of everything divides by something."""
 
-LIKELY = 1.1
+BAR, BAR_GROWTH = -1.45, 0.42
+"""How much standing out it takes to be a match: BAR + BAR_GROWTH · ln(pictures). The more pictures there are, the more
+of them stand out by chance. Fitted to libraries of 100 to 2,600 pictures drawn from labelled ones
+(`benchmarks/relevance.py`), at the best F1 of each size."""
+LIKELY = 0.0
 """From here on a picture counts as a match."""
-STRONG = 2.35
-"""From here on it is a plain one: nine of ten queries for something that no picture shows stay below it everywhere.
-
-Both were chosen on libraries drawn from labelled pictures (`benchmarks/relevance.py`)."""
+STRONG = 1.8
+"""From here on it is a plain one: nine of ten queries for something that no picture shows stay below it everywhere."""
 
 
 def neutral_texts() -> tuple[str, ...]:
@@ -74,20 +76,22 @@ class Yardstick:
 
     middle: float
     width: float
+    bar: float
 
     @classmethod
-    def of(cls, scores: FloatArray, sampled: FloatArray) -> Yardstick:
-        """From the query's scores [n] on a sample of the library with these stances [n, 3]."""
+    def of(cls, scores: FloatArray, sampled: FloatArray, pictures: int) -> Yardstick:
+        """From the query's scores [n] on a sample, with these stances [n, 3], of a library of so many pictures."""
+        bar = BAR + BAR_GROWTH * math.log(max(pictures, FEW_PICTURES))
         if not len(scores):
-            return cls(0.0, 1.0)
+            return cls(0.0, 1.0, bar)
         standing = (scores - sampled[:, 0]) / sampled[:, 1]
         trust = (1 - SHRINK) * len(scores) / (len(scores) + FEW_PICTURES)
-        return cls(trust * float(standing.mean()), 1 - trust + trust * float(standing.std()))
+        return cls(trust * float(standing.mean()), 1 - trust + trust * float(standing.std()), bar)
 
     def relevance(self, scores: FloatArray, stances: FloatArray) -> npt.NDArray[np.float64]:
         """[n], unbounded: `LIKELY` and above is a match."""
         standing = (scores.astype(np.float64) - stances[:, 0]) / stances[:, 1]
-        return np.asarray((standing - self.middle) / self.width - RIVAL_WEIGHT * stances[:, 2])
+        return np.asarray((standing - self.middle) / self.width - RIVAL_WEIGHT * stances[:, 2] - self.bar)
 
 
 def confidence(relevance: float) -> float:

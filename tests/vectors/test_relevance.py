@@ -47,7 +47,7 @@ def test_pictures_of_the_thing_are_matches_and_others_are_not() -> None:
     for concept, ranking in enumerate(rankings):
         assert set(ranking.ids[:5]) == set(range(concept * 5 + 1, concept * 5 + 6))
         assert ranking.matches >= 5
-    assert sum(ranking.matches for ranking in rankings) <= 1.1 * 150  # hardly anything else
+    assert sum(ranking.matches for ranking in rankings) <= 1.5 * 150  # not much else, of 4,500 pairs
 
 
 def test_a_thing_that_no_picture_shows_has_no_strong_match() -> None:
@@ -123,7 +123,7 @@ def test_stances_are_mean_spread_and_distance_to_the_best_rivals() -> None:
 
 
 def test_a_small_library_is_hardly_trusted_to_tell_what_is_usual() -> None:
-    few = Yardstick.of(np.array([0.5], np.float32), np.array([[0.1, 0.1, 0]], np.float32))
+    few = Yardstick.of(np.array([0.5], np.float32), np.array([[0.1, 0.1, 0]], np.float32), 1)
     assert abs(few.middle) < 0.2
     assert few.width == pytest.approx(1, abs=0.05)
 
@@ -140,3 +140,10 @@ def test_neutral_texts_are_many_and_different() -> None:
     assert len(set(texts)) == len(texts)
     assert all(texts)
     assert len(neutral_digest()) == 64
+
+
+def test_the_more_pictures_the_more_it_takes_to_stand_out() -> None:
+    scores, stance = np.array([0.5], np.float32), np.array([[0.1, 0.1, 0]], np.float32)
+    bars = [Yardstick.of(scores, stance, pictures).bar for pictures in (1, 100, 10_000, 1_000_000)]
+    assert bars == sorted(bars)
+    assert np.isfinite(bars).all()
