@@ -128,6 +128,8 @@ class Results:
     """Name of the model whose vectors were searched."""
     relevant: int | None = None
     """How many strong and likely matches there are, on all pages; ``None`` where relevance is not known."""
+    less_certain: int | None = None
+    """How many pictures come behind those; ``None`` where they are not shown."""
     by_date: bool = False
     """In order of `Image.date` instead of best first."""
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from train import BATCH, Material, embed, gather, judge, seed_everything, several
 from trained import read_trained
 
-NAMED, DRAWN = 20_000, 4_000
+NAMED, DRAWN = 16_000, 3_000
 STEPS, MANY, PEAK = 500, 768, 4e-4
 SCALE = 24.0
 log = logging.getLogger("polish")
@@ -37,12 +37,9 @@ class Seen:
 
 
 def look(network: PictureNetwork, pixels: np.ndarray, index: list[int], device: str) -> Seen:
-    """Whole frames and their mirror images, averaged."""
-    found = []
-    for start in range(0, len(index), BATCH):
-        part = pixels[index[start : start + BATCH]]
-        found.append((embed(network, part, 64, device) + embed(network, part[:, :, ::-1].copy(), 64, device)) / 2)
-    return Seen(torch.cat(found), index)
+    """Whole frames, as they are searched."""
+    parts = [index[start : start + BATCH] for start in range(0, len(index), BATCH)]
+    return Seen(torch.cat([embed(network, pixels[part], 64, device) for part in parts]), index)
 
 
 def polish(material: Material, network: PictureNetwork, text: TextMap, device: str) -> None:

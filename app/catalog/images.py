@@ -283,7 +283,10 @@ class Images:
             connection.execute(mine.values(state=ImageState.FAILED, reason=reason, **_UNCLAIMED))
 
     def release(self, worker: str, state: ImageState | None = None, died: bool = False) -> int:
-        """Give back what ``worker`` claimed (in ``state``) and did not finish; a try only if it died. Returns how many."""
+        """Give back what ``worker`` claimed (in ``state``) and did not finish. Returns how many.
+
+        It counts as a try only if the worker ``died`` of it.
+        """
         attempts = images.c.attempts if died else images.c.attempts - 1
         with self._database.writing() as connection:
             mine = update(images).where(images.c.claimed_by == worker)

@@ -214,7 +214,15 @@ class Searcher:
         end = _end(offset, limit)
         ranking = self._ranked_index(serving).rank(vector, end + 1, allowed)
         matches = self._matches(ranking, slice(offset, end))
-        return Results(tuple(matches), offset, limit, len(ranking.ids) > end, serving.space.model, ranking.matches)
+        return Results(
+            tuple(matches),
+            offset,
+            limit,
+            has_more=len(ranking.ids) > end,
+            model=serving.space.model,
+            relevant=ranking.matches,
+            less_certain=ranking.total - ranking.matches,
+        )
 
     def _matches_by_date(
         self,

@@ -66,12 +66,13 @@ class SnapshotKey:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Pictures in order, with cosine and relevance; ``matches`` counts the relevant ones of the whole index."""
+    """Pictures in order, with cosine and relevance. Of all that competed, ``total``, so many are ``matches``."""
 
     ids: npt.NDArray[np.int64]
     scores: FloatArray
     relevance: npt.NDArray[np.float64]
     matches: int
+    total: int
 
 
 class VectorIndex:
@@ -189,7 +190,8 @@ class VectorIndex:
             ids, scores = self._with_rest(ids, scores, *self.search(vector, k, allowed))
             behind = yardstick.relevance(scores[len(relevance) :], self._stances[ids[len(relevance) :]])
             relevance = np.concatenate([relevance, np.minimum(behind, np.nextafter(LIKELY, -np.inf))])
-        return Ranking(ids[:k], scores[:k], relevance[:k], matches)
+        total = len(self) if allowed is None else int(np.isin(allowed, self._ids()).sum())
+        return Ranking(ids[:k], scores[:k], relevance[:k], matches, total)
 
     @staticmethod
     def _with_rest(
