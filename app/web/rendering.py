@@ -22,7 +22,7 @@ from starlette.responses import HTMLResponse
 from app.catalog.images import Choices
 from app.library.query import Query, Sort, parse
 from app.media.pictures import FORMATS, derivative_sizes
-from app.models import Image, LibraryStatus, Match, ModelState, ModelStatus, Outcome, Results, UploadResult
+from app.models import Band, Image, LibraryStatus, Match, ModelState, ModelStatus, Outcome, Results, UploadResult
 from app.web.filters import Chip, FilterForm, chips_of, search_url
 
 FRAGMENT_HEADER = "HX-Request"
@@ -59,6 +59,7 @@ class GalleryPage:
     """`gallery.html`: all pictures, newest first."""
 
     template: ClassVar[str] = "gallery.html"
+    uncertain: ClassVar[tuple[Tile, ...]] = ()
 
     status: LibraryStatus
     images: tuple[Image, ...]
@@ -148,11 +149,32 @@ class SearchPage:
         return search_url(Query(conditions=query.conditions)) if query.conditions else None
 
     @property
+    def counted(self) -> bool:
+        """Whether it is known how many pictures fit."""
+        return self.results is not None and self.results.relevant is not None
+
+    @property
     def groups(self) -> tuple[Group, ...]:
-        if self.results is None or not self.results.matches:
+        """What was found: under its days where dates decide the order. Less certain matches stand apart."""
+        if self.results is None:
+            return ()
+        sure = tuple(tile for tile, match in self._tiles if match.band is not Band.UNCERTAIN)
+        if self.results.by_date:
+            days = groupby(sure, key=lambda tile: tile.image.date.date())
+            return tuple(Group(day, tuple(tiles)) for day, tiles in days)
+        return (Group(None, sure),) if sure else ()
+
+    @property
+    def uncertain(self) -> tuple[Tile, ...]:
+        return tuple(tile for tile, match in self._tiles if match.band is Band.UNCERTAIN)
+
+    @property
+    def _tiles(self) -> tuple[tuple[Tile, Match], ...]:
+        if self.results is None:
             return ()
         listed = {"like": str(self.like.id)} if self.like else {"q": self.query}
-        return (Group(None, ranked_tiles(self.results.matches, listed, self.results.offset)),)
+        matches = self.results.matches
+        return tuple(zip(ranked_tiles(matches, listed, self.results.offset), matches, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +273,8 @@ class StatusFragment:
 @dataclass(frozen=True, slots=True)
 class TilesFragment:
     """`_tiles.html` alone, for pictures asked for by id."""
+
+    uncertain: ClassVar[tuple[Tile, ...]] = ()
 
     images: tuple[Image, ...]
     next_url: None = None

@@ -19,14 +19,19 @@ async function load(pager) {
 }
 
 function append(pager, page) {
-  for (const group of page.querySelectorAll(".group")) {
-    const last = pager.parentElement.querySelector(".group:nth-last-of-type(1)")
-    if (last?.dataset.day === group.dataset.day) last.querySelector(".tiles").append(...group.querySelectorAll(".tile"))
-    else pager.before(group)
-  }
-  const next = page.querySelector("[data-more]")
+  const fold = page.querySelector("[data-uncertain]")
+  if (fold && !pager.closest("[data-uncertain]")) fold.open = false
+  else fold?.replaceWith(...fold.querySelectorAll(".group, [data-more]")) // more of the fold that is open already
+  for (const group of page.querySelectorAll(":not([data-uncertain]) > .group")) join(pager, group)
+  const next = page.querySelector("[data-uncertain], [data-more]")
   if (next) pager.replaceWith(next)
   else pager.remove()
+}
+
+function join(pager, group) {
+  const last = pager.parentElement.querySelector(":scope > .group:nth-last-of-type(1)")
+  if (last?.dataset.day === group.dataset.day) last.querySelector(".tiles").append(...group.querySelectorAll(".tile"))
+  else pager.before(group)
 }
 
 // Pages arrive from several scripts, so pagers are looked for wherever the content changes.

@@ -247,8 +247,8 @@ class TestThePage:
     @pytest.mark.parametrize(
         ("query", "heading"),
         [
-            ("red type:png", "Closest to red"),
-            ("+red -blue", "Closest to red"),
+            ("red type:png", "Nothing here looks like red"),
+            ("+red -blue", "2 matches for red"),
             ("-blue", "Furthest from blue"),
             ("like:1", "Like picture 1"),
             ("sort:newest", "Pictures"),
