@@ -25,7 +25,6 @@ CHOICES_SECONDS = 10
 
 _FIELDS = (Field.TYPE, Field.ORIENTATION, Field.TAKEN, Field.CAMERA, Field.NAME, Field.LARGER)
 _TEXTS = ("taken_from", "taken_to", "orientation", "camera", "name", "larger")
-_ORDERS = ("newest", "oldest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class Filters:
     larger: str = ""
     """Megapixels."""
     sort: str = "newest"
-    """Only where conditions alone decide: one of newest, oldest."""
+    """A `Sort`; relevance only where there is something to compare with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,8 @@ def filters_of(query: Query) -> Filters:
     found: dict[str, Any] = {}
     for field in _FIELDS:
         found |= _shown(query.conditions[at]) if (at := _position(query, field)) is not None else {}
-    return Filters(**found, sort="oldest" if query.sort is Sort.OLDEST else "newest")
+    dated = query.sort if query.sort in (Sort.NEWEST, Sort.OLDEST) else None
+    return Filters(**found, sort=dated or _usual_order(query))
 
 
 def submitted_url(text: str, form: QueryParams) -> str | None:
@@ -90,7 +90,7 @@ def submitted_url(text: str, form: QueryParams) -> str | None:
     given: dict[str, Any] = {name: " ".join(form[name].split()) for name in _TEXTS if name in form}
     if "type" in form:
         given["type"] = tuple(sorted({kind for kind in form.getlist("type") if kind.strip()}))
-    if form.get("sort") in _ORDERS:
+    if form.get("sort") in list(Sort):
         given["sort"] = form["sort"]
     if not given:
         return None
@@ -112,7 +112,7 @@ def with_filters(query: Query, filters: Filters) -> Query:
             conditions[place] = [Condition(field, after)] if after else []
     sort = query.sort
     if filters.sort != filters_of(query).sort:
-        sort = Sort.OLDEST if filters.sort == "oldest" else None
+        sort = Sort(filters.sort) if filters.sort != _usual_order(query) else None
     return replace(query, conditions=tuple(dict.fromkeys(conditions)), sort=sort)
 
 
@@ -150,6 +150,10 @@ def remembered(read: Callable[[], Choices]) -> Callable[[], Choices]:
     """``read``, asked every `CHOICES_SECONDS` at most."""
     cache: TTLCache[object, Choices] = TTLCache(1, CHOICES_SECONDS)
     return cached(cache, lock=threading.Lock())(read)
+
+
+def _usual_order(query: Query) -> Sort:
+    return Sort.RELEVANCE if query.has_meaning else Sort.NEWEST
 
 
 def _url(text: str) -> str:

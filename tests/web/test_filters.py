@@ -16,7 +16,7 @@ from starlette.datastructures import QueryParams
 
 from app.catalog.images import Choices
 from app.conditions import Condition, Field
-from app.library.query import FIELDS, Query, parse, show
+from app.library.query import FIELDS, Query, Sort, parse, show
 from app.web.filters import Filters, chips_of, filters_of, remembered, search_url, submitted_url, with_filters
 from tests.conftest import Glimpse, running
 from tests.pictures import picture, with_facts
@@ -34,8 +34,9 @@ class TestShowing:
     @pytest.mark.parametrize(
         ("query", "shown"),
         [
-            ("dog", FORM),
-            ("dog type:png", replace(FORM, type=("png",))),
+            ("dog", replace(FORM, sort="relevance")),
+            ("dog sort:newest", FORM),
+            ("dog type:png", replace(FORM, type=("png",), sort="relevance")),
             ("type:webp,jpg", replace(FORM, type=("jpeg", "webp"))),
             ("orientation:Portrait", replace(FORM, orientation="portrait")),
             ('camera:"eos 5d" name:hotel', replace(FORM, camera="eos 5d", name="hotel")),
@@ -76,6 +77,9 @@ class TestWriting:
             ("", 'name="quoted"', 'name:"\\"quoted\\""'),
             ("", "larger=.5", "larger:0.5mp"),
             ("type:png", "sort=oldest", "type:png sort:oldest"),
+            ("dog", "sort=newest", "dog sort:newest"),
+            ("dog", "sort=relevance&name=x", "dog name:x"),
+            ("dog sort:oldest", "sort=relevance", "dog"),
             ("type:png sort:oldest", "sort=newest", "type:png"),
             ("type:png sort:newest", "sort=newest&name=x", "type:png name:x sort:newest"),
             ("beach -people +2:snow like:3 -type:gif", "type=png", "beach -people +2:snow like:3 -type:gif type:png"),
@@ -219,7 +223,7 @@ class TestThePage:
         assert boxes == {"gif": False, "jpeg": False, "png": True, "webp": True}
         offered = [a["value"] for a in html.all("option")]
         assert "Halden R2" in " ".join(map(str, offered))
-        assert not [a for a in html.all("select") if a["name"] == "sort"]
+        assert [value for value in offered if value in list(Sort)] == ["relevance", "newest", "oldest"]
         assert "among the pictures that meet the conditions" in found(gallery, "red type:png").words
 
     def test_conditions_alone_list_pictures_by_date_either_way(self, gallery: Glimpse) -> None:
@@ -228,7 +232,7 @@ class TestThePage:
         assert "Pictures · type: png" in html.words
         assert "Newest first · oldest first" in html.words
         assert "Closest" not in html.words
-        assert [a for a in html.all("select") if a["name"] == "sort"]
+        assert [a["value"] for a in html.all("option") if a["value"] in list(Sort)] == ["newest", "oldest"]
         assert found(gallery, "type:png sort:oldest").tiles == [2, 3]
         assert "/search?q=type%3Apng+sort%3Aoldest" in html.links
         assert "/search?q=type%3Apng" in found(gallery, "type:png sort:oldest").links
