@@ -168,10 +168,7 @@ class VectorIndex:
         self._stances[ids] = stances(vectors, self._bank)
 
     def rank(self, vector: FloatArray, k: int, allowed: npt.NDArray[np.int64] | None = None) -> Ranking:
-        """The ``k`` most relevant for a text's ``vector``, after `use_bank`.
-
-        Matches come by relevance, the rest by score: both orders are the same for every ``k``.
-        """
+        """The ``k`` most relevant for a text's ``vector``, after `use_bank`: the same order for every ``k``."""
         yardstick = self._yardstick(vector)
         window = WINDOW
         while True:
@@ -181,15 +178,13 @@ class VectorIndex:
             if len(ids) < window or relevance[-window // 4 :].max() < LIKELY:
                 break
             window *= 2
-        matches = int((relevance >= LIKELY).sum())
-        order = np.lexsort((ids, -np.where(relevance >= LIKELY, relevance, -np.inf), relevance < LIKELY))
-        rest = order[matches:]
-        order[matches:] = rest[np.lexsort((ids[rest], -scores[rest]))]
+        order = np.lexsort((ids, -relevance))
         ids, scores, relevance = ids[order], scores[order], relevance[order]
-        if k > len(ids):
+        matches = int((relevance >= LIKELY).sum())
+        if k > len(ids):  # far behind every match: the rest comes by score
             ids, scores = self._with_rest(ids, scores, *self.search(vector, k, allowed))
             behind = yardstick.relevance(scores[len(relevance) :], self._stances[ids[len(relevance) :]])
-            relevance = np.concatenate([relevance, np.minimum(behind, np.nextafter(LIKELY, -np.inf))])
+            relevance = np.concatenate([relevance, np.minimum(behind, relevance[-1:])])
         total = len(self) if allowed is None else int(np.isin(allowed, self._ids()).sum())
         return Ranking(ids[:k], scores[:k], relevance[:k], matches, total)
 

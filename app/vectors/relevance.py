@@ -7,8 +7,8 @@ Z(x) = (x − mean b) / spread b:
 
     relevance = (Z(s) − m) / d − ½ · rival − bar
 
-*rival* is the mean Z of the five texts of the bank that fit the picture best: a picture that is plainly something else
-needs more. m and d are mean and spread of Z(s) over a sample of the library, drawn towards 0 and 1: for a text that is
+*rival* is the mean Z of the five texts of the bank that fit the picture best, but for the very best, which may say the
+same as the query: a picture that is plainly something else needs more. m and d are mean and spread of Z(s) over a sample of the library, drawn towards 0 and 1: for a text that is
 near to everything, standing out takes more. The *bar* rises with the logarithm of the library's size. Mean, spread and
 rival belong to a picture and cost one product with the bank when it is added.
 
@@ -37,7 +37,7 @@ FEW_PICTURES = 20
 NARROWEST = 1e-4
 """Bound for spreads, so that a model which says the same of everything divides by something."""
 
-BAR, BAR_GROWTH = -1.45, 0.42
+BAR, BAR_GROWTH = -1.4, 0.42
 """How much standing out it takes to be a match: BAR + BAR_GROWTH · ln(pictures). The more pictures there are, the more
 of them stand out by chance. Fitted to libraries of 100 to 2,600 pictures drawn from labelled ones
 (`benchmarks/relevance.py`), at the best F1 of each size."""
@@ -65,8 +65,8 @@ def stances(vectors: FloatArray, bank: FloatArray) -> FloatArray:
     scores = vectors @ bank.T
     mean = scores.mean(1)
     spread = np.maximum(scores.std(1), NARROWEST)
-    most = min(RIVALS, scores.shape[1])
-    best = np.partition(scores, -most, axis=1)[:, -most:].mean(1)
+    most = min(RIVALS + 1, scores.shape[1])
+    best = np.partition(scores, (-most, -1), axis=1)[:, -most:-1].mean(1)
     return np.stack([mean, spread, (best - mean) / spread], axis=1).astype(np.float32)
 
 

@@ -38,7 +38,8 @@ def test_the_best_comes_first(searcher: Searcher) -> None:
     results = searcher.by_text("something red")
     assert names(results)[0] == "red.jpg"
     scores = [match.score for match in results.matches]
-    assert scores == sorted(scores, key=lambda score: -(score or 0))
+    relevance = [match.relevance or 0 for match in results.matches]
+    assert relevance == sorted(relevance, reverse=True)
     assert all(score is not None and -1 <= score <= 1.001 for score in scores)
     assert (results.offset, results.has_more, results.model) == (0, False, "colours")
     assert names(searcher.by_text("blue"))[0] == "blue.jpg"
