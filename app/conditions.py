@@ -123,7 +123,7 @@ def check(condition: Condition) -> None:
     value = condition.value
     match condition.field:
         case Field.TAKEN | Field.ADDED:
-            parse_period(value, date.min.replace(year=2000))
+            parse_period(value, date.today())
         case Field.LARGER | Field.SMALLER:
             parse_size(value)
         case Field.TYPE:

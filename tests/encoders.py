@@ -33,9 +33,9 @@ class ColourEncoder:
     def _colour(self, text: str) -> FloatArray:
         named = [ImageColor.getrgb(word)[:3] for word in text.lower().split() if word in COLOURS]
         if named:
-            return np.mean(named, axis=0, dtype=np.float32)
+            return np.asarray(np.mean(named, axis=0), np.float32)
         tint = np.frombuffer(hashlib.sha256(text.encode()).digest()[:3], np.uint8).astype(np.float32)
-        return 127.5 + (tint - 127.5) / 4
+        return np.asarray(127.5 + (tint - 127.5) / 4, np.float32)
 
 
 class FailingEncoder(ColourEncoder):

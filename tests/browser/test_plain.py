@@ -68,7 +68,10 @@ def test_every_picture_is_on_exactly_one_page(visit: Visit, site: Site) -> None:
         page.goto(path)
         seen = tiles(page)
         while page.locator("a[rel=next]").count():
+            if page.locator("details.uncertain:not([open])").count():
+                page.locator("details.uncertain summary").click()
             page.locator("a[rel=next]").click()
+            page.wait_for_load_state()
             seen += tiles(page)
         assert len(seen) == 45
         assert len(set(seen)) == 45
