@@ -8,10 +8,10 @@ Z(x) = (x − mean b) / spread b:
     relevance = (Z(s) − m) / d − ½ · rival − bar
 
 *rival* is the mean Z of the five texts of the bank that fit the picture best, but for the very best, which may say the
-same as the query: a picture that is plainly something else needs more. m and d are mean and spread of Z(s) over a sample
-of the library, drawn towards 0 and 1: for a text that is near to everything, standing out takes more. The *bar* rises
-with the logarithm of the library's size. Mean, spread and rival belong to a picture and cost one product with the bank
-when it is added.
+same as the query: a picture that is plainly something else needs more. m and d are mean and spread of Z(s) over a
+sample of the library, drawn towards 0 and 1: for a text that is near to everything, standing out takes more. The *bar*
+rises with the logarithm of the library's size. Mean, spread and rival belong to a picture and cost one product with the
+bank when it is added.
 
 The parts are known: subtracting a picture's scores over a bank of queries is NNN (arXiv 2410.24114), normalising over a
 query bank QB-Norm (arXiv 2112.12777), the neighbourhood of both sides CSLS (arXiv 1710.04087).
