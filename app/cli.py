@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from app.config import Settings
 
@@ -42,10 +43,21 @@ def main(
         _serve(reload)
 
 
+def _settings() -> Settings:
+    """The settings, or the end of the program with what is wrong with them."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        for fault in error.errors():
+            name = "_".join(str(part) for part in fault["loc"]).upper()
+            typer.echo(f"GLIMPSE_{name} is {fault['input']!r}: {fault['msg']}. README.md lists all settings.", err=True)
+        raise typer.Exit(2) from error
+
+
 def _serve(reload: bool) -> None:
     import uvicorn
 
-    settings = Settings()
+    settings = _settings()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when it has ended in good order
     uvicorn.run(
         "app.main:app_from_environment",
@@ -70,7 +82,7 @@ def worker(
     """
     from app.main import configure_logging, create_worker
 
-    settings = Settings()
+    settings = _settings()
     configure_logging(settings)
     if hasattr(os, "nice"):
         os.nice(10)  # pages come first

@@ -152,3 +152,14 @@ def test_settings_reach_the_worker_whole(tmp_path: Path) -> None:
     settings = Settings(_env_file=None, data=tmp_path, page_size=7, worker=False, decode_seconds=1.5, demo=True)
     with mock.patch.dict(os.environ, settings.environment()):
         assert Settings(_env_file=None) == settings
+
+
+def test_a_wrong_setting_is_told_by_its_name(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLIMPSE_PORT", "abc")
+    monkeypatch.setenv("GLIMPSE_PAGE_SIZE", "0")
+    result = CliRunner().invoke(cli, [])
+    assert result.exit_code == 2
+    assert "GLIMPSE_PORT is 'abc': Input should be a valid integer" in result.output
+    assert "GLIMPSE_PAGE_SIZE is '0'" in result.output
+    assert "Traceback" not in result.output
+    assert ran.options == {}
