@@ -17,13 +17,15 @@ from typing import Any
 
 import corpus
 import data
+import drawings
 import numpy as np
 import torch
 import torch.nn.functional as F
-from texts import Teacher, TextMap
+from texts import Teacher, TextMap, concept_wordings
 from torch import Tensor
 from tower import choose_vocabulary, load_student, make_tokenizer, pooled, save_student, start_from
 from trained import read_trained
+from transformers import BertModel
 
 BATCH = 256
 PEAK = 4e-4
@@ -49,16 +51,32 @@ def batches(lengths: list[int], batch: int, dice: random.Random) -> list[list[in
     return cut
 
 
-def loss_of(mine: Tensor, theirs: Tensor, text_map: TextMap | None) -> Tensor:
-    """Cosine to the teacher, and the same neighbours inside the batch; with a text map also there, where pictures
-    are."""
+def loss_of(mine: Tensor, theirs: Tensor, meant: Tensor, text_map: TextMap | None) -> Tensor:
+    """Cosine to the teacher, and the same neighbours inside the batch; with a text map also there, where pictures are.
+
+    `meant`: [n, 384], what a text asks for: for the wordings of one thing their mean, else the teacher's vector.
+    """
     loss = 20 * (1 - (mine * theirs).sum(1)).mean() + relation(mine, theirs)
     if text_map is not None:
         with torch.no_grad():
-            wanted = text_map(theirs)
+            wanted = text_map(meant)
         here = text_map(mine)
-        loss = 0.3 * loss + 10 * (1 - (here * wanted).sum(1)).mean() + relation(here, wanted)
+        loss = 0.2 * loss + 20 * (1 - (here * wanted).sum(1)).mean() + relation(here, wanted)
     return loss
+
+
+def meanings(folder: Path, texts: list[str], taught: Tensor) -> tuple[Tensor, list[int]]:
+    """`taught` with the wordings of each concept, parent and drawing pulled to their mean, and which rows those are."""
+    pictures = data.read_pictures(folder)
+    groups = [concept_wordings(names) for names in data.concepts_of(pictures).synonyms]
+    groups += [concept_wordings((word,)) for word in data.broader_words(pictures)]
+    groups += [list(words) for tag, words in drawings.vocabulary().items() if not tag.startswith("a plain")]
+    row, meant, pulled = {text: i for i, text in enumerate(texts)}, taught.float().clone(), set[int]()
+    for words in groups:
+        rows = sorted({row[word] for word in words} - pulled)  # a wording that two share stays with the first
+        meant[rows] = F.normalize(taught[rows].float().mean(0), dim=0)
+        pulled.update(rows)
+    return meant, sorted(pulled)
 
 
 def relation(mine: Tensor, theirs: Tensor, sharpness: float = 20.0) -> Tensor:
@@ -84,11 +102,10 @@ def distil(arguments: argparse.Namespace) -> None:
     text_map = read_trained(work / "picture.pt")[1].requires_grad_(False).to(device) if arguments.joint else None
     student.to(device).train()
     tokens = tokenizer(texts, truncation=True, max_length=corpus.LONGEST)["input_ids"]
+    meant, pulled = meanings(arguments.data, texts, taught) if arguments.joint else (taught, [])
     optimiser = torch.optim.AdamW(student.parameters(), lr=1e-6, weight_decay=0.01, betas=(0.9, 0.98))
-    progress_file, peak = (
-        work / ("joint.pt" if arguments.joint else "distil.pt"),
-        JOINT_PEAK if arguments.joint else PEAK,
-    )
+    progress_file = work / ("joint.pt" if arguments.joint else "distil.pt")
+    peak = JOINT_PEAK if arguments.joint else PEAK
     spent, step = 0.0, 0
     if progress_file.exists():
         stored: dict[str, Any] = torch.load(progress_file, weights_only=False)
@@ -103,26 +120,41 @@ def distil(arguments: argparse.Namespace) -> None:
     saved, queue = time.time(), list[list[int]]()
     while (progress := spent / (60 * arguments.minutes)) < 1:
         began = time.time()
-        queue = queue or batches([len(t) for t in tokens], BATCH, dice)
+        if not queue:
+            some = pulled + dice.sample(range(len(texts)), len(pulled)) if pulled else list(range(len(texts)))
+            queue = [[some[k] for k in rows] for rows in batches([len(tokens[i]) for i in some], BATCH, dice)]
         rows = queue.pop()
         for group in optimiser.param_groups:
             group["lr"] = peak * min(1.0, progress / 0.05 + 0.02) * 0.5 * (1 + math.cos(math.pi * progress))
+        theirs, asked = (F.normalize(v[rows].float(), dim=1).to(device) for v in (taught, meant))
         inputs = padded([tokens[i] for i in rows], device)
-        with torch.autocast(device.type, torch.bfloat16):
-            mine = pooled(student, inputs)
-        loss = loss_of(mine, F.normalize(taught[rows].float(), dim=1).to(device), text_map)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
-        optimiser.step()
+        loss, cosine = learn(student, optimiser, inputs, theirs, asked, text_map)
         step, spent = step + 1, spent + time.time() - began
-        if step % 100 == 0:
-            cosine = (mine.detach() * F.normalize(taught[rows].float(), dim=1).to(device)).sum(1).mean().item()
-            log.info("%d %.3f loss %.3f cosine %.4f", step, progress, loss.item(), cosine)
+        if step % 25 == 0:
+            log.info("%d %.3f loss %.3f cosine %.4f", step, progress, loss, cosine)
         if time.time() - saved > SAVE_EVERY:
             save()
             saved = time.time()
     save()
+
+
+def learn(
+    student: BertModel,
+    optimiser: torch.optim.Optimizer,
+    inputs: dict[str, Tensor],
+    theirs: Tensor,
+    asked: Tensor,
+    text_map: TextMap | None,
+) -> tuple[float, float]:
+    """One step; returns the loss and the mean cosine to the teacher."""
+    with torch.autocast(theirs.device.type, torch.bfloat16):
+        mine = pooled(student, inputs)
+    loss = loss_of(mine, theirs, asked, text_map)
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
+    optimiser.step()
+    return loss.item(), (mine.detach() * theirs).sum(1).mean().item()
 
 
 def padded(rows: list[list[int]], device: torch.device) -> dict[str, Tensor]:

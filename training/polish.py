@@ -22,8 +22,8 @@ from torch import Tensor
 from train import BATCH, Material, embed, gather, judge, seed_everything, several
 from trained import read_trained
 
-NAMED, DRAWN = 16_000, 3_000
-STEPS, MANY, PEAK = 500, 768, 4e-4
+NAMED, DRAWN = 60_000, 4_000
+STEPS, MANY, PEAK = 800, 768, 5e-4
 SCALE = 24.0
 log = logging.getLogger("polish")
 
