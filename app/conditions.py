@@ -53,6 +53,8 @@ class Size:
     pixels: bool
 
 
+LARGEST = 1e18
+"""Bytes or pixels: beyond any picture, within what a database can compare."""
 TYPES = {"jpg": "jpeg", "jpe": "jpeg", "tif": "tiff", "heif": "heic"}
 """Other names of formats."""
 ORIENTATIONS = ("landscape", "portrait", "square")
@@ -106,7 +108,8 @@ def parse_size(value: str) -> Size:
     if parts is None:
         raise ValueError(f"{value} is no size. Write 2mp for megapixels, or 200kb, 3mb for the file.")
     unit = parts[2].lower()
-    return Size(round(float(parts[1]) * _UNITS[unit]), pixels=unit == "mp")
+    amount = min(float(parts[1]) * _UNITS[unit], LARGEST)
+    return Size(round(amount), pixels=unit == "mp")
 
 
 def parse_types(value: str) -> tuple[str, ...]:
@@ -132,6 +135,9 @@ def check(condition: Condition) -> None:
             _one_of(value, ORIENTATIONS)
         case Field.STATE:
             _one_of(value, tuple(ImageState))
+        case Field.NAME | Field.CAMERA:
+            if not value:
+                raise ValueError("Say what it contains.")
 
 
 def _one_of(value: str, known: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -151,6 +152,12 @@ class LogEntry:
     seq: int
     image_id: int
     vector: FloatArray | None
+
+    @property
+    def mark(self) -> int:
+        """Tells this entry from any other that might have its ``seq`` in another history of the catalog."""
+        vector = b"" if self.vector is None else self.vector.astype("<f4").tobytes()
+        return zlib.crc32(f"{self.seq} {self.image_id} ".encode() + vector)
 
 
 class ModelState(StrEnum):

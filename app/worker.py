@@ -61,6 +61,7 @@ class Worker:
         self._stopping = threading.Event()
         self._more_to_prepare = threading.Event()
         self._more_to_embed = threading.Event()
+        self._complaint: str | None = None
         self._done: deque[tuple[float, int]] = deque()
 
     def wake(self) -> None:
@@ -115,8 +116,16 @@ class Worker:
             encoder = self._encoder.get()
         except ModelUnavailable:
             return False
-        if self._vectors.serving() is None:
+        serving = self._vectors.serving()
+        if serving is None:
             self._vectors.serve(encoder.space)
+        elif serving.space != encoder.space:
+            self._complaint = (
+                f"This worker has the model {encoder.space.model}, while {serving.space.model} serves: it can't embed "
+                f"pictures. Start it with the same GLIMPSE_MODEL and the same files of that model."
+            )
+            return False
+        self._complaint = None
         embedded = self._indexer.embed_next_batch(encoder)
         if embedded:
             self._done.append((time.monotonic(), embedded))
@@ -126,7 +135,7 @@ class Worker:
         said, said_at = None, 0.0
         while not self._stopping.is_set():
             now = time.monotonic()
-            saying = (round(self._rate(), 1), self._encoder.status.message)
+            saying = (round(self._rate(), 1), self._encoder.status.message or self._complaint)
             if saying != said or now - said_at > REPORT_IDLE_SECONDS:
                 with suppress(Exception):  # a locked catalog must not end the worker
                     self._workers.report(self._name, *saying)
@@ -243,7 +252,7 @@ class WorkerProcess:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and entry
             self._command, env=self._environment, stdin=subprocess.PIPE, bufsize=0, process_group=0
         )
-        if process.stdin is not None:
-            os.set_blocking(process.stdin.fileno(), False)  # a worker that hangs must not hang uploads
         self._process = process
+        if process.stdin is not None and hasattr(os, "set_blocking"):  # on Windows from Python 3.12 on
+            os.set_blocking(process.stdin.fileno(), False)  # a worker that hangs must not hang uploads
         return process

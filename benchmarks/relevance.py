@@ -59,8 +59,8 @@ class Log:
         if after < len(self._vectors):
             yield [LogEntry(n, n, vector) for n, vector in enumerate(self._vectors, start=1)]
 
-    def newest(self) -> int:
-        return len(self._vectors)
+    def entry(self, seq: int) -> LogEntry | None:
+        return LogEntry(seq, seq, self._vectors[seq - 1]) if 0 < seq <= len(self._vectors) else None
 
 
 def measure(encoder: Encoder, folder: Path, most: int) -> Figures:

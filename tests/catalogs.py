@@ -11,6 +11,7 @@ import numpy as np
 from app.catalog.database import Database
 from app.catalog.images import Images, NewImage, PreparedFacts
 from app.models import EmbeddingSpace, FloatArray, ImageState
+from app.vectors.index import Log
 
 SPACE = EmbeddingSpace("colours", "1", 4)
 OTHER_SPACE = EmbeddingSpace("colours", "2", 4)
@@ -71,3 +72,8 @@ class Clock:
 
     def time(self) -> float:
         return self.now
+
+
+def newest(log: Log) -> int:
+    """The last ``seq`` of a space's log; 0 if it is empty."""
+    return max((entry.seq for entries in log.entries(0) for entry in entries), default=0)

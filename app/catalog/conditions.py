@@ -53,4 +53,7 @@ def _within(column: Column[datetime], value: str, utc: bool) -> ColumnElement[bo
 
 
 def _to_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(tzinfo=None)
+    try:
+        return moment.astimezone(UTC).replace(tzinfo=None)
+    except (OverflowError, ValueError, OSError):  # years that clocks don't reach, where a few hours decide nothing
+        return moment

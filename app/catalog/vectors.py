@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import Connection, and_, case, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, and_, case, delete, exists, insert, select, update
 
 from app.catalog.database import Database
 from app.catalog.tables import images, spaces, vectors
@@ -119,10 +119,13 @@ class SpaceLog:
             if len(rows) < LOG_BATCH:
                 return
 
-    def newest(self) -> int:
-        """The last ``seq`` of the log, of whatever space: a removal or a newer entry never lowers it."""
+    def entry(self, seq: int) -> LogEntry | None:
+        """The entry with this ``seq``; ``None`` if there is none, or a newer one of its picture took its place."""
+        wanted = select(vectors.c.seq, vectors.c.image_id, vectors.c.vector)
+        wanted = wanted.where(vectors.c.space_id == self._space_id, vectors.c.seq == seq)
         with self._database.reading() as connection:
-            return int(connection.scalar(select(func.max(vectors.c.seq))) or 0)
+            row = connection.execute(wanted).first()
+        return None if row is None else LogEntry(row.seq, row.image_id, _vector(row.vector))
 
 
 def _space_id(connection: Connection, space: EmbeddingSpace) -> int:

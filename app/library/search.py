@@ -14,7 +14,7 @@ from app.catalog.vectors import ServingSpace, Vectors
 from app.errors import InvalidInput, ModelNotReady, ModelUnavailable, NotFound
 from app.library.query import Query, Sort, parse
 from app.media.decoding import Decoder
-from app.models import Band, FloatArray, Image, Match, Results
+from app.models import Band, FloatArray, Image, Match, ModelState, Results
 from app.vectors.encoder import BackgroundEncoder, Encoder
 from app.vectors.index import IndexCache, Ranking, VectorIndex
 from app.vectors.relevance import LIKELY, STRONG, confidence, neutral_digest, neutral_texts
@@ -93,7 +93,10 @@ class Searcher:
         return self._nearest(serving, vector, offset, limit, without=(image_id,))
 
     def serve(self) -> None:
-        """Wait for the model; from then on its space serves, with the index in memory before anybody asks for it."""
+        """Wait for the model; from then on its space serves, with the index in memory before anybody asks for it.
+
+        Raises whatever the catalog raises; `tend` tries again.
+        """
         self._encoder.wait()
         with suppress(ModelUnavailable):  # said in the log and on every page
             encoder = self._encoder.get()
@@ -122,8 +125,10 @@ class Searcher:
         return True
 
     def tend(self) -> None:
-        """Called now and then: snapshots are written, unused indexes let go."""
+        """Called now and then: snapshots are written, unused indexes let go, and what failed at start is done."""
         self._indexes.tend()
+        if self._bank is None and self._encoder.status.state is ModelState.READY:
+            self.serve()
 
     def close(self) -> None:
         """Write down what the next start can use."""

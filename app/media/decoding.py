@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, CancelledError
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from pathlib import Path
@@ -34,10 +36,15 @@ class Decoder:
     """A pool of ``processes``; each picture may take ``seconds`` and have ``max_pixels``. Starts with its first use."""
 
     def __init__(self, processes: int, seconds: float, max_pixels: int) -> None:
+        self._processes = processes
         self._seconds = seconds
         self._max_pixels = max_pixels
-        self._pool = ProcessPool(
-            max_workers=processes,
+        self._lock = threading.Lock()
+        self._pool = self._new_pool()
+
+    def _new_pool(self) -> ProcessPool:
+        return ProcessPool(
+            max_workers=self._processes,
             max_tasks=TASKS_PER_PROCESS,
             initializer=_limit_memory,
             # Not fork: a forked copy of a process with torch's threads may hang.
@@ -46,10 +53,7 @@ class Decoder:
 
     def prepare(self, paths: Sequence[Path]) -> Iterator[pictures.Prepared | PictureError]:
         """For each original, in order: derivatives and facts, or why it can't be read."""
-        waiting = [
-            self._pool.schedule(pictures.prepare, args=[path, self._max_pixels], timeout=self._seconds)
-            for path in paths
-        ]
+        waiting = [self._schedule(pictures.prepare, path) for path in paths]
         for future in waiting:
             try:
                 yield self._result(future)
@@ -58,7 +62,17 @@ class Decoder:
 
     def load(self, data: bytes) -> Image.Image:
         """Decode a picture that is not kept. Raises `PictureError`."""
-        return self._result(self._pool.schedule(pictures.load, args=[data, self._max_pixels], timeout=self._seconds))
+        return self._result(self._schedule(pictures.load, data))
+
+    def _schedule(self, work: Callable[..., T], argument: Path | bytes) -> ProcessFuture[T]:
+        with self._lock:
+            try:
+                return self._pool.schedule(work, args=[argument, self._max_pixels], timeout=self._seconds)
+            except RuntimeError:  # a process was killed while it had nothing to do, which the pool does not get over
+                log.warning("decoding processes are gone, new ones are started")
+                self._stop()
+                self._pool = self._new_pool()
+                return self._pool.schedule(work, args=[argument, self._max_pixels], timeout=self._seconds)
 
     def _result(self, future: ProcessFuture[T]) -> T:
         try:
@@ -67,8 +81,8 @@ class Decoder:
             raise PictureError(f"Reading the picture takes longer than {self._seconds:g} seconds.") from error
         except ProcessExpired as error:
             raise PictureError("The picture stops the program that reads it, so it is left alone.") from error
-        except PictureError:
-            raise
+        except (PictureError, BrokenExecutor, CancelledError):
+            raise  # of the picture, or of the pool: then the batch is given back and tried again
         except FileNotFoundError as error:
             raise PictureError("The file of this picture is missing. Put it back, or delete the picture.") from error
         except Exception as error:  # a fault of ours, or of the disk: to be seen, but no reason to stop the others
@@ -77,6 +91,10 @@ class Decoder:
 
     def close(self) -> None:
         """End the processes, also in the middle of a picture."""
+        with self._lock:
+            self._stop()
+
+    def _stop(self) -> None:
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """Of snapshot files; another number is not read."""
 TIE_MARGIN = 16
 """Neighbours looked at beyond those asked for, to see whether a tie crosses the end of the page."""
@@ -51,8 +51,8 @@ class Log(Protocol):
         """Entries with ``seq > after`` in growing order, in batches."""
         ...
 
-    def newest(self) -> int:
-        """The last ``seq`` that was ever given."""
+    def entry(self, seq: int) -> LogEntry | None:
+        """The entry with this ``seq``, if it is still there."""
         ...
 
 
@@ -82,7 +82,7 @@ class VectorIndex:
     and is four times as fast as float32 at the same ranking.
     """
 
-    def __init__(self, dimension: int, index: faiss.IndexIDMap | None = None, seq: int = 0) -> None:
+    def __init__(self, dimension: int, index: faiss.IndexIDMap | None = None, seq: int = 0, mark: int = 0) -> None:
         self._index = index if index is not None else _empty(dimension)
         self._lock = threading.Lock()  # faiss allows searches at the same time, but no change during one
         self._bank: FloatArray | None = None
@@ -92,6 +92,7 @@ class VectorIndex:
         self._sample_stances = np.empty((0, 3), np.float32)
         self.dimension = dimension
         self.seq = seq
+        self.mark = mark
         self.saved_seq = seq
         self.saved_at = time.monotonic()
 
@@ -113,7 +114,7 @@ class VectorIndex:
             ids = np.array([entry.image_id for entry in added], np.int64)
             self._index.add_with_ids(vectors, ids)
             self._compare(ids, vectors)
-        self.seq = entries[-1].seq
+        self.seq, self.mark = entries[-1].seq, entries[-1].mark
 
     def _remove(self, ids: npt.NDArray[np.int64]) -> None:
         import faiss
@@ -222,8 +223,9 @@ class VectorIndex:
         import faiss
 
         with self._lock:
-            seq, data = self.seq, faiss.serialize_index(self._index).tobytes()
-        header = {"format": FORMAT, "seq": seq, "bytes": len(data), "crc32": _checksum(seq, data), "key": asdict(key)}
+            seq, mark, data = self.seq, self.mark, faiss.serialize_index(self._index).tobytes()
+        checksum = _checksum(seq, mark, data)
+        header = {"format": FORMAT, "seq": seq, "mark": mark, "bytes": len(data), "crc32": checksum, "key": asdict(key)}
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         try:
@@ -249,12 +251,12 @@ def load_snapshot(path: Path, key: SnapshotKey) -> VectorIndex | None:
             data = file.read()
         if header["format"] != FORMAT or header["key"] != asdict(key):
             raise ValueError("it is of another catalog, model or version")
-        if len(data) != header["bytes"] or _checksum(header["seq"], data) != header["crc32"]:
+        if len(data) != header["bytes"] or _checksum(header["seq"], header["mark"], data) != header["crc32"]:
             raise ValueError("it is damaged")
         index = faiss.deserialize_index(np.frombuffer(data, np.uint8))  # of its real class already, and the owner
         if not isinstance(index, faiss.IndexIDMap) or index.d != key.space.dimension:
             raise ValueError("it holds another kind of index")
-        return VectorIndex(key.space.dimension, index, int(header["seq"]))
+        return VectorIndex(key.space.dimension, index, int(header["seq"]), int(header["mark"]))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
@@ -282,8 +284,7 @@ class IndexCache:
             if index is None:
                 key = self._keys[space_id] = SnapshotKey(self._identity(), space)
                 index = load_snapshot(self._path(space_id), key)
-                # One that is ahead of the log belongs to a catalog that was since set back to an older copy.
-                if index is None or index.seq > log.newest():
+                if index is None or not _belongs(index, log):
                     index = VectorIndex(space.dimension)
             self._indexes[space_id] = index  # set anew, so that its time starts from its last use
         index.follow(log)
@@ -318,9 +319,18 @@ class IndexCache:
         return self._folder / f"space-{space_id}.snapshot"
 
 
-def _checksum(seq: int, data: bytes) -> int:
+def _checksum(seq: int, mark: int, data: bytes) -> int:
     # Over `seq` as well: were that wrong, entries of the log would be passed over for ever.
-    return zlib.crc32(data, zlib.crc32(str(seq).encode()))
+    return zlib.crc32(data, zlib.crc32(f"{seq} {mark}".encode()))
+
+
+def _belongs(index: VectorIndex, log: Log) -> bool:
+    """Whether the log still has the entry that the index read last.
+
+    It has not where the catalog was set back to an older copy, and has since grown past that ``seq`` in another way.
+    """
+    last = log.entry(index.seq)
+    return index.seq == 0 or (last is not None and last.mark == index.mark)
 
 
 def _empty(dimension: int) -> faiss.IndexIDMap:

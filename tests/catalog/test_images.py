@@ -23,6 +23,7 @@ from tests.catalogs import (
     add_pictures,
     empty_catalog,
     new_image,
+    newest,
     nothing,
     prepare_all,
     unit_vectors,
@@ -207,7 +208,7 @@ def test_a_removal_is_an_entry_in_the_log_of_every_space(database: Database, ima
         vectors.serve(SPACE if space == spaces[0] else OTHER_SPACE)
         images.claim(ImageState.PREPARED, "w", 9)
         vectors.record("w", space, [kept, gone], unit_vectors(2))
-    before = vectors.log(spaces[0]).newest()
+    before = newest(vectors.log(spaces[0]))
     images.remove(gone)
     for space in spaces:
         (batch,) = vectors.log(space).entries(before)

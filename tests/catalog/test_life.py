@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from app.catalog.images import Images
 from app.catalog.vectors import Vectors
 from app.models import Counts, EmbeddingSpace, ImageState
-from tests.catalogs import FACTS, OTHER_SPACE, SPACE, empty_catalog, new_image, nothing, unit_vectors
+from tests.catalogs import FACTS, OTHER_SPACE, SPACE, empty_catalog, new_image, newest, nothing, unit_vectors
 
 WORKERS = st.sampled_from(["a", "b"])
 PICTURES = st.integers(0, 5)
@@ -141,8 +141,8 @@ class PictureLives(RuleBasedStateMachine):
         found = [entry for batch in log.entries(0) for entry in batch]
         alive = {(self.space, entry.image_id) for entry in found if entry.vector is not None}
         assert alive == {entry for entry in self.embedded if entry[0] == self.space}
-        assert log.newest() >= self.newest
-        self.newest = log.newest()
+        assert newest(log) >= self.newest
+        self.newest = newest(log)
 
 
 PictureLives.TestCase.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)

@@ -8,7 +8,17 @@ import pytest
 from app.catalog.images import LEASE_SECONDS, Images
 from app.catalog.vectors import Vectors
 from app.models import Counts, EmbeddingSpace, ImageState, LogEntry
-from tests.catalogs import OTHER_SPACE, SPACE, Clock, add_pictures, new_image, nothing, prepare_all, unit_vectors
+from tests.catalogs import (
+    OTHER_SPACE,
+    SPACE,
+    Clock,
+    add_pictures,
+    new_image,
+    newest,
+    nothing,
+    prepare_all,
+    unit_vectors,
+)
 
 
 def entries(vectors: Vectors, space: int, after: int = 0) -> list[LogEntry]:
@@ -108,7 +118,7 @@ def test_the_log_is_read_in_growing_order_from_any_place(
     assert seqs == sorted(set(seqs))
     assert [entry.image_id for entry in entries(vectors, space, seqs[4])] == ids[5:]
     assert entries(vectors, space, seqs[-1]) == []
-    assert vectors.log(space).newest() == seqs[-1]
+    assert newest(vectors.log(space)) == seqs[-1]
 
 
 def test_a_newer_vector_replaces_the_older_under_a_higher_seq(images: Images, vectors: Vectors) -> None:
@@ -116,7 +126,7 @@ def test_a_newer_vector_replaces_the_older_under_a_higher_seq(images: Images, ve
     first, second = add_pictures(images, 2)
     prepare_all(images)
     embed_all(images, vectors, space)
-    before = vectors.log(space).newest()
+    before = newest(vectors.log(space))
     images.start_over([first])
     prepare_all(images)
     embed_all(images, vectors, space, seed=1)
@@ -131,9 +141,9 @@ def test_seq_grows_also_past_entries_that_were_deleted(images: Images, vectors: 
         (image_id,) = add_pictures(images, 1)
         prepare_all(images)
         embed_all(images, vectors, space)
-        seen.append(vectors.log(space).newest())
+        seen.append(newest(vectors.log(space)))
         images.remove(image_id)
-        seen.append(vectors.log(space).newest())
+        seen.append(newest(vectors.log(space)))
     assert seen == sorted(set(seen))
     assert [entry.vector for entry in entries(vectors, space)] == [None, None, None]
 
@@ -144,7 +154,7 @@ def test_whoever_follows_the_log_from_anywhere_ends_with_the_same_pictures(image
     prepare_all(images)
     ids = embed_all(images, vectors, space)
     early = {entry.image_id: entry.vector for entry in entries(vectors, space)}
-    seq = vectors.log(space).newest()
+    seq = newest(vectors.log(space))
     images.remove(ids[1])
     again, _ = images.add(new_image(1), nothing)
     prepare_all(images)

@@ -32,8 +32,8 @@ class MemoryLog:
         for start in range(0, len(newer), self._batch):
             yield newer[start : start + self._batch]
 
-    def newest(self) -> int:
-        return self._seq
+    def entry(self, seq: int) -> LogEntry | None:
+        return next((entry for entry in self._entries if entry.seq == seq), None)
 
     def alive(self) -> dict[int, FloatArray]:
         return {entry.image_id: entry.vector for entry in self._entries if entry.vector is not None}
