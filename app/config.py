@@ -20,6 +20,7 @@ class Settings(BaseSettings):
     data: Path = Field(PROJECT, description="Folder that holds `images/` and `index/`.")
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(3000, ge=0, le=65535, description="Port to listen on.")
+    hosts: str = Field("", description="Public names this is reached by, with commas between; `*` for any.")
     model: str = Field(
         "auto",
         min_length=1,
@@ -49,6 +50,11 @@ class Settings(BaseSettings):
     def index(self) -> Path:
         """Folder of the catalog and everything derived from it."""
         return self.data / "index"
+
+    @property
+    def known_hosts(self) -> tuple[str, ...]:
+        """Names besides local ones that requests may come for."""
+        return tuple(host.strip() for host in self.hosts.split(",") if host.strip())
 
     @property
     def max_pixels(self) -> int:

@@ -38,7 +38,7 @@ from app.web.error_pages import ErrorPages
 from app.web.files import Files
 from app.web.pages import Pages
 from app.web.rendering import Renderer
-from app.web.security import SameOriginOnly, SecurityHeaders
+from app.web.security import KnownHosts, SameOriginOnly, SecurityHeaders
 from app.web.uploads import UploadLimits
 from app.worker import Worker, WorkerProcess, worker_name
 
@@ -109,6 +109,7 @@ def create_app(settings: Settings, load: LoadEncoder | None = None) -> FastAPI:
     app.mount("/static", ImmutableFiles(directory=PROJECT / "static"), name="static")
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5, exclude_content_types=SENT_AS_THEY_ARE)
     app.add_middleware(SameOriginOnly)
+    app.add_middleware(KnownHosts, hosts=settings.known_hosts)
     app.add_middleware(SecurityHeaders)
     ErrorPages(renderer).install(app)
     return app

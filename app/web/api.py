@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -34,6 +36,10 @@ from app.web.bodies import (
 from app.web.uploads import UploadLimits, read_picture, take_in, take_in_bytes
 
 PREFIX = "/api/v1"
+PICTURES_AT_ONCE = 4
+"""Searches by a picture that are worked on at once: they wait for decoders, and pages must not wait with them."""
+QUERY_BYTES = 50_000_000
+"""Largest picture to search by: it is held in memory."""
 
 ImageId = Annotated[int, Path(ge=1, le=2**63 - 1, description="Id of a picture.")]
 Limit = Annotated[int, Query(ge=1, le=MOST_RESULTS, description="Results in this answer.")]
@@ -90,6 +96,7 @@ class Api:
     def __init__(self, library: Library, limits: UploadLimits) -> None:
         self._library = library
         self._limits = limits
+        self._pictures = CapacityLimiter(PICTURES_AT_ONCE)
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix=PREFIX, tags=["api"])
@@ -125,6 +132,9 @@ class Api:
             body += chunk
             if len(body) > self._limits.file_bytes * 4 // 3 + 65_536:
                 raise TooLarge(f"The picture is larger than {self._limits.file_mb:,} MB (GLIMPSE_MAX_FILE_MB).")
+        return await run_in_threadpool(self._take_in_encoded, bytes(body))
+
+    def _take_in_encoded(self, body: bytes) -> UploadResult:
         try:
             encoded = EncodedImage.model_validate(json.loads(body))
             data = base64.b64decode(encoded.image.partition(",")[2] or encoded.image, validate=True)
@@ -132,7 +142,7 @@ class Api:
             raise InvalidInput('Send {"image": "<base64>", "filename": "…"}.') from error
         if len(data) > self._limits.file_bytes:
             raise TooLarge(f"The picture is larger than {self._limits.file_mb:,} MB (GLIMPSE_MAX_FILE_MB).")
-        return await run_in_threadpool(take_in_bytes, data, encoded.filename, self._library.intake, self._limits)
+        return take_in_bytes(data, encoded.filename, self._library.intake, self._limits)
 
     def list_images(
         self,
@@ -183,8 +193,9 @@ class Api:
 
     async def search_by_image(self, request: Request, limit: Limit = 50, offset: Offset = 0) -> SearchBody:
         """Find pictures that look like the one sent, which is not kept."""
-        data = await read_picture(request, self._limits)
-        results = await run_in_threadpool(self._library.searcher.by_image, data, offset, limit)
+        data = await read_picture(request, UploadLimits(min(self._limits.file_bytes, QUERY_BYTES), 1))
+        by_image = partial(self._library.searcher.by_image, data, offset, limit)
+        results = await to_thread.run_sync(by_image, limiter=self._pictures)
         return await run_in_threadpool(self._search_body, request, "", results, None, {})
 
     def status(self) -> StatusBody:
@@ -214,7 +225,7 @@ def health_router(library: Library) -> APIRouter:
     """`/healthz`: the process answers. `/readyz`: so does a search."""
     router = APIRouter(tags=["health"])
 
-    def healthz() -> dict[str, str]:
+    async def healthz() -> dict[str, str]:  # without a thread: alive is alive, however busy the threads are
         """Alive."""
         return {"status": "alive"}
 

@@ -34,7 +34,7 @@ class Files:
     ) -> FileResponse:
         path = self._library.store.thumbnail(md5, int(width))
         if not path.is_file():
-            self._library.intake.restore_thumbnails(md5)
+            self._library.intake.restore_thumbnails(md5, int(width))
             raise NotFound("This preview is not there (yet).")
         return FileResponse(path, media_type="image/webp", headers={"Cache-Control": FOREVER})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -20,6 +21,8 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+LOCAL_ENDINGS = ("local", "localhost", "lan", "internal", "home", "arpa")
+"""Last parts of names that no public name server gives out: RFC 6761, 6762, 8375 and common home networks."""
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -42,6 +45,35 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+
+class KnownHosts:
+    """Answers only to names that can't be a stranger's (DNS rebinding): else any site could point its own name at this
+    machine and have the browser read the gallery as a page of its own.
+
+    Addresses, names without a dot and names of local networks are known by themselves; ``hosts`` adds others, ``*``
+    any.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+        self._app = app
+        self._hosts = {host.lower() for host in hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._is_known(Headers(scope=scope).get("host", "")):
+            refusal = PlainTextResponse("This name is not known here. To use it, set GLIMPSE_HOSTS to it.", 421)
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _is_known(self, header: str) -> bool:
+        host = header.lower()
+        if host.startswith("["):  # IPv6
+            return True
+        name = host.rpartition(":")[0] if ":" in host else host
+        name = name.rstrip(".")
+        last = name.rpartition(".")[2]
+        return "." not in name or last.isdigit() or last in LOCAL_ENDINGS or name in self._hosts or "*" in self._hosts
 
 
 class SameOriginOnly:

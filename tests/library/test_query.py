@@ -109,3 +109,8 @@ def test_showing_and_parsing_again_changes_nothing(words: list[str], away: list[
     query = parse(quoted)
     if not query.complaints:
         assert parse(show(query)) == query
+
+
+@pytest.mark.parametrize("text", ['-name:""', 'camera:""'])
+def test_a_condition_on_nothing_is_told(text: str) -> None:
+    assert "Say what it contains" in " ".join(parse(text).complaints)

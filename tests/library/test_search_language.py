@@ -121,3 +121,10 @@ def with_date(colour: tuple[int, int, int], taken: str) -> bytes:
     exif = Image.Exif()
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = taken
     return picture(f"#{colour[0]:02x}{colour[1]:02x}{colour[2]:02x}", exif=exif)
+
+
+@pytest.mark.parametrize(
+    "query", ["larger:99999999999999999999mp", f"smaller:{'9' * 400}mp", "added:0001", "added:9999"]
+)
+def test_extremes_are_answered(searcher: Searcher, query: str) -> None:
+    assert len(searcher.by_text(query).matches) in (0, len(COLOURS) + 1)

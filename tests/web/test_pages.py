@@ -249,10 +249,11 @@ class TestSearching:
 
     def test_a_path_of_the_server_is_words_as_well(self, many: Glimpse, tmp_path: Path) -> None:
         secret = tmp_path / "secret.png"
+        queries = (str(secret), secret.as_uri())
+        without = [page(many.client.get("/search", params={"q": query})).tiles for query in queries]
         secret.write_bytes(picture("blue", format="PNG"))
-        neutral = page(many.client.get("/search?q=word")).tiles
-        for query in (str(secret), secret.as_uri()):
-            assert page(many.client.get("/search", params={"q": query})).tiles == neutral
+        for query, tiles in zip(queries, without, strict=True):
+            assert page(many.client.get("/search", params={"q": query})).tiles == tiles
 
     def test_keeps_the_words_in_the_box(self, many: Glimpse) -> None:
         html = page(many.client.get("/search", params={"q": 'red & "blue" <b>'}))
@@ -433,6 +434,13 @@ class TestThumbnails:
         glimpse.work()
         assert glimpse.client.get(path).content == before
         assert glimpse.search("red") == ["rose.jpg"]
+
+    def test_of_a_width_that_the_picture_never_has_are_not_made(self, glimpse: Glimpse) -> None:
+        [result] = glimpse.upload(("rose.jpg", RED))
+        glimpse.work()
+        image = glimpse.client.get(f"/api/v1{result['url']}").json()
+        page(glimpse.client.get(f"/thumbs/1280/{image['md5']}.webp"), 404)
+        assert glimpse.counts()["indexed"] == 1
 
     def test_of_nobody_are_not_there(self, single: Glimpse) -> None:
         page(single.client.get(f"/thumbs/256/{'0' * 32}.webp"), 404)
