@@ -124,6 +124,14 @@ def test_while_another_space_serves_nothing_is_embedded(rooms: Rooms) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
+def test_a_worker_with_another_model_than_the_serving_one_says_so(rooms: Rooms) -> None:
+    rooms.add("red")
+    rooms.vectors.serve(ColourEncoder("other").space)
+    with working(worker_of(rooms)):
+        wait_for(lambda: "while other serves" in (Workers(rooms.database).status().message or ""))
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_failure_of_any_kind_ends_one_round_and_not_the_worker(
     rooms: Rooms, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

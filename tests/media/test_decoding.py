@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import time
@@ -14,6 +15,7 @@ from PIL import Image
 from app.errors import PictureError
 from app.media import pictures
 from app.media.decoding import Decoder
+from tests.conftest import wait_for
 from tests.pictures import GOOD_FILES, html_page, oriented, picture, truncated
 
 MAX_PIXELS = 1_000_000
@@ -146,3 +148,17 @@ def test_closing_ends_also_what_hangs(rose: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_decoder_nobody_used_closes_without_having_started() -> None:
     Decoder(2, 30, MAX_PIXELS).close()
+
+
+def test_processes_that_were_killed_while_idle_are_replaced(rose: Path) -> None:
+    before = {child.pid for child in multiprocessing.active_children()}
+    decoder = Decoder(1, 30, MAX_PIXELS)
+    try:
+        for _round in range(2):
+            assert prepared_widths(next(iter(decoder.prepare([rose]))))
+            [idle] = {child.pid for child in multiprocessing.active_children() if child.pid} - before
+            os.kill(idle, signal.SIGKILL)  # what a machine short of memory does
+            wait_for(lambda: not decoder._pool.active)
+        assert prepared_widths(next(iter(decoder.prepare([rose]))))
+    finally:
+        decoder.close()
