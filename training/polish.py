@@ -13,6 +13,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import drawings
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -22,8 +23,9 @@ from torch import Tensor
 from train import BATCH, Material, embed, gather, judge, seed_everything, several
 from trained import read_trained
 
-NAMED, DRAWN = 60_000, 4_000
-STEPS, MANY, PEAK = 800, 768, 5e-4
+MANY = 768
+"""Captions, concept pictures in one step; a third as many drawings."""
+PEAK = 5e-4
 SCALE = 24.0
 log = logging.getLogger("polish")
 
@@ -42,21 +44,25 @@ def look(network: PictureNetwork, pixels: np.ndarray, index: list[int], device: 
     return Seen(torch.cat([embed(network, pixels[part], 64, device) for part in parts]), index)
 
 
-def polish(material: Material, network: PictureNetwork, text: TextMap, device: str) -> None:
+def polish(material: Material, network: PictureNetwork, text: TextMap, arguments: argparse.Namespace) -> None:
     """Trains `network.h` and `text` in place."""
-    rng = np.random.default_rng(7)
+    rng, device, steps = np.random.default_rng(7), arguments.device, arguments.steps
     train = material.train.numpy()
     named = train[material.label[train].numpy() >= 0]
-    captioned = look(network, material.pixels, list(material.captions), device)
-    concepts = look(network, material.pixels, sorted(rng.choice(named, NAMED, replace=False).tolist()), device)
-    drawn = look(network, material.drawn, list(range(DRAWN)), device)
+    captioned = look(network, material.pixels, list(material.captions)[: arguments.captioned], device)
+    concepts = look(
+        network, material.pixels, sorted(rng.choice(named, arguments.named, replace=False).tolist()), device
+    )
+    drawn = look(network, material.drawn, list(range(arguments.drawn)), device)
     log.info("%d captioned, %d named, %d drawn", len(captioned.index), len(concepts.index), len(drawn.index))
     labels = material.label[concepts.index]
     parameters = [*network.h.parameters(), *text.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=PEAK, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, PEAK, total_steps=STEPS, pct_start=0.1)
+    optimiser = torch.optim.AdamW(parameters, lr=arguments.peak, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, arguments.peak, total_steps=steps, pct_start=0.1)
+    words = list(drawings.vocabulary())
+    colour = {words.index(f"something {name}"): k for k, name in enumerate(drawings.COLOURS)}
     text.train()
-    for step in range(STEPS):
+    for step in range(steps):
         rows = rng.choice(len(captioned.index), MANY, replace=False)
         own = [material.captions[captioned.index[r]] for r in rows]
         t = text(torch.stack([vectors[rng.integers(len(vectors))] for vectors in own]))
@@ -76,6 +82,8 @@ def polish(material: Material, network: PictureNetwork, text: TextMap, device: s
         choice = torch.cat([tags, answers[material.distinct]])
         z = project(network, drawn.features[few])
         loss = loss + 0.4 * several(SCALE * z @ choice.T, [material.drawn_tags[k] for k in few])
+        named_colours = [[colour[tag] for tag in material.drawn_tags[k] if tag in colour] for k in few]
+        loss = loss + 0.4 * several(SCALE * z @ text(material.colours.sample()).T, named_colours)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -94,6 +102,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of the training pictures")
     parser.add_argument("--work", type=Path, required=True, help="folder that holds picture.pt")
+    parser.add_argument("--named", type=int, default=60_000, help="how many pictures of concepts to look at")
+    parser.add_argument("--captioned", type=int, default=12_000, help="how many pictures with captions")
+    parser.add_argument("--drawn", type=int, default=6_000, help="how many drawings")
+    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--peak", type=float, default=PEAK, help="highest learning rate")
+    parser.add_argument(
+        "--again", action="store_true", help="go on from the polished weights, not from the trained ones"
+    )
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -101,10 +117,10 @@ def main() -> None:
     checkpoint, before = arguments.work / "picture.pt", arguments.work / "unpolished.pt"
     if not before.exists():
         shutil.copy(checkpoint, before)
-    network, text = read_trained(before)
+    network, text = read_trained(checkpoint if arguments.again else before)
     material = gather(arguments.data, arguments.work)
     log.info("before %s", judge(network, text, material, 64, arguments.device))
-    polish(material, network, text, arguments.device)
+    polish(material, network, text, arguments)
     log.info("after %s", judge(network, text, material, 64, arguments.device))
     stored = torch.load(before, map_location="cpu", weights_only=False)
     for prefix, part in (("picture.", network), ("text.", text)):
