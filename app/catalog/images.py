@@ -88,16 +88,24 @@ class Images:
 
     # -- taking in and removing ---------------------------------------------------------------------------------
 
-    def add(self, new: NewImage, place: Callable[[], None]) -> tuple[int, bool]:
+    def add(
+        self, new: NewImage, place: Callable[[], None], put_back: Callable[[str], bool] = lambda _format: False
+    ) -> tuple[int, bool]:
         """Insert a picture unless its MD5 is known. Returns its id and whether it is new.
 
         ``place`` puts the file where it belongs. It runs under the write lock, just before the row is written: so no
-        removal of the same picture can take the new file away, and no row ever stands without its file.
+        removal of the same picture can take the new file away, and no row ever stands without its file. For a picture
+        that is known, by its format, ``put_back`` does so if its file is missing, and tells whether it was: if the
+        picture had failed, it is tried again.
         """
         with self._database.writing() as connection:
-            known = connection.scalar(select(images.c.id).where(images.c.md5 == new.md5))
+            known = connection.execute(
+                select(images.c.id, images.c.format, images.c.state).where(images.c.md5 == new.md5)
+            ).first()
             if known is not None:
-                return known, False
+                if put_back(known.format) and known.state == ImageState.FAILED:
+                    connection.execute(update(images).where(images.c.id == known.id).values(**_PENDING))
+                return known.id, False
             place()
             added = insert(images).values(
                 md5=new.md5,
@@ -137,6 +145,12 @@ class Images:
         with self._database.writing() as connection:
             noted = connection.execute(delete(removals).where(removals.c.md5 == removal.md5)).rowcount
             if noted:
+                unlink()
+
+    def unless_known(self, md5: str, unlink: Callable[[], None]) -> None:
+        """Take files away, unless there is a picture that they are of. Holds the write lock meanwhile."""
+        with self._database.writing() as connection:
+            if not connection.scalar(select(exists().where(images.c.md5 == md5))):
                 unlink()
 
     def unfinished_removals(self) -> list[Removal]:

@@ -19,7 +19,7 @@ from app.errors import PictureError
 from app.media import pictures
 from app.media.decoding import Decoder
 from app.media.store import Store
-from app.models import FloatArray, Image, ImageState
+from app.models import THUMBNAIL_WIDTHS, FloatArray, Image, ImageState
 from app.vectors.encoder import Encoder
 
 log = logging.getLogger(__name__)
@@ -52,10 +52,11 @@ class Indexer:
         return bool(batch)
 
     def _keep(self, image: Image, prepared: pictures.Prepared) -> None:
-        for width, data in prepared.thumbnails.items():
+        for width, data in sorted(prepared.thumbnails.items()):  # the smallest tells a later start of the others
             self._store.save_thumbnail(image.md5, width, data)
         facts = PreparedFacts(prepared.width, prepared.height, prepared.taken_at, prepared.camera)
-        self._images.record_prepared(self._worker, image.id, facts)
+        if not self._images.record_prepared(self._worker, image.id, facts):  # deleted meanwhile, perhaps
+            self._images.unless_known(image.md5, lambda: self._store.remove_thumbnails(image.md5, THUMBNAIL_WIDTHS))
 
     def embed_next_batch(self, encoder: Encoder) -> int:
         """Embed some prepared pictures into the serving space. Returns how many were worked on; 0: there were none.

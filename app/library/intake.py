@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Callable
+import os
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from app.catalog.images import Images, NewImage, Removal
@@ -16,6 +20,8 @@ log = logging.getLogger(__name__)
 
 LONGEST_NAME = 255
 """Characters of a file name that are kept."""
+SETTLED_SECONDS = 10.0
+"""A file in the folder that was written to more recently than this may still be being copied there."""
 
 
 class Intake:
@@ -41,12 +47,24 @@ class Intake:
             log.info("upload rejected filename=%r reason=%s", name, error)
             return UploadResult(name, Outcome.REJECTED, reason=str(error))
         new = NewImage(incoming.md5, name, identity.format, incoming.bytes, identity.width, identity.height)
-        image_id, added = self._images.add(new, lambda: self._store.keep(incoming, identity.format))
+        image_id, added = self._images.add(
+            new, lambda: self._store.keep(incoming, identity.format), lambda format: self._put_back(incoming, format)
+        )
         if not added:
+            if incoming.kept:
+                log.warning("missing original put back id=%d", image_id)
+                self._wake()
             return UploadResult(name, Outcome.DUPLICATE, image_id)
         log.info("picture added id=%d md5=%s bytes=%d", image_id, new.md5, new.bytes)
         self._wake()
         return UploadResult(name, Outcome.ADDED, image_id)
+
+    def _put_back(self, incoming: Incoming, format: str) -> bool:
+        """Make this file the original of a known picture if that is missing. Returns whether it was."""
+        missing = not self._store.original(incoming.md5, format).is_file()
+        if missing:
+            self._store.keep(incoming, format)
+        return missing
 
     def add_bytes(self, data: bytes, filename: str) -> UploadResult:
         """Take in a picture that is in memory already."""
@@ -76,10 +94,12 @@ class Intake:
         self._wake()
         return retried
 
-    def restore_thumbnails(self, md5: str) -> None:
-        """The derivatives of this picture are missing: have them made again, if it is one of ours."""
+    def restore_thumbnails(self, md5: str, width: int) -> None:
+        """This derivative is missing: have it made again, if it is one that a picture of ours is kept in."""
         image = self._images.by_md5(md5)
-        if image is not None and image.has_thumbnails:
+        if image is None or not image.has_thumbnails:
+            return
+        if width in (size.name for size in pictures.derivative_sizes(image.width, image.height)):
             log.warning("thumbnails missing, made again id=%d", image.id)
             self._images.start_over([image.id])
             self._wake()
@@ -89,7 +109,9 @@ class Intake:
         self._store.sweep()
         for removal in self._images.unfinished_removals():
             self._finish(removal)
-        return self._adopt_unrecorded() + self._adopt_strangers()
+        results = self._adopt_unrecorded() + self._adopt_strangers()
+        self._remove_lost_thumbnails()
+        return results
 
     def _finish(self, removal: Removal) -> None:
         def unlink() -> None:
@@ -101,21 +123,41 @@ class Intake:
         """Originals in their place without a row: a crash between the two, or a catalog that was lost."""
         found = dict(self._store.found_originals())
         unknown = found.keys() - self._images.known_md5s(list(found))
-        return [self._adopt(found[md5]) for md5 in sorted(unknown)]
+        return _reported(self._adopt(found[md5]) for md5 in sorted(unknown))
 
     def _adopt_strangers(self) -> list[UploadResult]:
-        return [self._adopt(path) for path in self._store.found_strangers()]
+        return _reported(self._adopt(path) for path in self._store.found_strangers())
 
-    def _adopt(self, path: Path) -> UploadResult:
-        """Take a file of the folder in by its own name, and move it to its place. What is no picture stays put."""
+    def _remove_lost_thumbnails(self) -> None:
+        """Derivatives without a row: a picture was deleted while it was prepared, and then came a crash."""
+        found = set(self._store.found_thumbnails(THUMBNAIL_WIDTHS[0]))
+        for md5 in found - self._images.known_md5s(list(found)):
+            self._images.unless_known(md5, partial(self._store.remove_thumbnails, md5, THUMBNAIL_WIDTHS))
+
+    def _adopt(self, path: Path) -> UploadResult | None:
+        """Take a file of the folder in by its own name, and move it to its place. What is no picture stays put.
+
+        ``None``: it is left to the next start, since it may still be being written.
+        """
         try:
+            before = path.stat()
+            if not _is_settled(path, before):
+                log.info("file in the picture folder may not be whole yet path=%s", path)
+                return None
+            pictures.identify(path, self._max_pixels)  # before it is copied: it may be large, and no picture
             with self.incoming() as incoming, path.open("rb") as file:
                 while chunk := file.read(CHUNK):
                     incoming.write(chunk)
                 result = self.add(incoming, path.name)
             if result.outcome is not Outcome.REJECTED and not self._is_original(path, incoming.md5):
-                path.unlink()
+                if _is_unchanged(path, before):
+                    path.unlink()
+                else:
+                    log.warning("file in the picture folder was written to meanwhile path=%s", path)
             return result
+        except PictureError as error:
+            log.info("file in the picture folder rejected path=%s reason=%s", path, error)
+            return UploadResult(clean_name(path.name), Outcome.REJECTED, reason=str(error))
         except OSError as error:
             log.warning("file in the picture folder can't be read path=%s reason=%s", path, error)
             return UploadResult(path.name, Outcome.REJECTED, reason=f"The file can't be read: {error.strerror}.")
@@ -123,6 +165,27 @@ class Intake:
     def _is_original(self, path: Path, md5: str) -> bool:
         image = self._images.by_md5(md5)
         return image is not None and self._store.original(md5, image.format) == path
+
+
+def _reported(results: Iterable[UploadResult | None]) -> list[UploadResult]:
+    return [result for result in results if result is not None]
+
+
+def _is_settled(path: Path, status: os.stat_result) -> bool:
+    """Whether nobody is writing this file any more, as far as can be told.
+
+    That is so if its last change was a while ago (or is to come: a clock was wrong), or if it is named after its own
+    bytes: an original that came to its place just before a crash.
+    """
+    if abs(time.time() - status.st_mtime) >= SETTLED_SECONDS:
+        return True
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() == path.stem
+
+
+def _is_unchanged(path: Path, before: os.stat_result) -> bool:
+    now = path.stat()
+    return (now.st_size, now.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
 
 
 def clean_name(filename: str) -> str:

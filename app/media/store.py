@@ -37,6 +37,7 @@ class Incoming:
         descriptor, name = tempfile.mkstemp(dir=folder)
         self.path = Path(name)
         self.bytes = 0
+        self.kept = False
         self._file: BinaryIO = os.fdopen(descriptor, "wb")
         self._digest = hashlib.md5(usedforsecurity=False)
 
@@ -88,6 +89,7 @@ class Store:
         _make_folder(path.parent)
         os.replace(incoming.path, path)
         _sync_folder(path.parent)
+        incoming.kept = True
 
     def save_thumbnail(self, md5: str, width: int, data: bytes) -> None:
         """Write a derivative: whole or not at all, but not forced to disk, since it can be made again."""
@@ -100,9 +102,13 @@ class Store:
 
     def remove(self, md5: str, format: str, widths: tuple[int, ...]) -> None:
         """Take an original and its derivatives away; what is missing already is fine."""
-        paths = [self.original(md5, format), *(self.thumbnail(md5, width) for width in widths)]
-        for path in paths:
-            path.unlink(missing_ok=True)
+        self.original(md5, format).unlink(missing_ok=True)
+        self.remove_thumbnails(md5, widths)
+
+    def remove_thumbnails(self, md5: str, widths: tuple[int, ...]) -> None:
+        """Take derivatives away, the last of ``widths`` first: while any is left, the first is."""
+        for width in reversed(widths):
+            self.thumbnail(md5, width).unlink(missing_ok=True)
 
     def found_originals(self) -> Iterator[tuple[str, Path]]:
         """MD5 and path of each file that lies where an original of that MD5 belongs."""
@@ -117,6 +123,11 @@ class Store:
             match = _ORIGINAL.fullmatch(path.name)
             if not (match and path == self.original(match["md5"], match["format"])):
                 yield path
+
+    def found_thumbnails(self, width: int) -> Iterator[str]:
+        """MD5 of each picture that has a derivative of this width."""
+        for path in (self.root / THUMBNAILS / str(width)).glob("??/*.webp"):
+            yield path.stem
 
     def _files(self) -> Iterator[Path]:
         for folder, folders, names in os.walk(self.root):

@@ -15,7 +15,7 @@ from app.media.decoding import Decoder
 from app.media.pictures import Prepared
 from app.models import Counts, FloatArray, ImageState
 from tests.encoders import ColourEncoder, FailingEncoder
-from tests.library.conftest import Rooms
+from tests.library.conftest import Rooms, md5
 from tests.pictures import FAILED_FILES, GOOD_FILES, oriented, picture, unique_pictures, with_facts
 
 
@@ -110,14 +110,17 @@ def test_an_original_that_is_missing_fails_alone(rooms: Rooms) -> None:
 
 
 class RemovingDecoder:
-    """Between claim and record, somebody deletes the picture."""
+    """Between claim and record, somebody deletes the picture, and may upload it ``again``."""
 
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(self, rooms: Rooms, again: bool = False) -> None:
         self._rooms = rooms
+        self._again = again
 
     def prepare(self, paths: Sequence[Path]) -> Iterator[Prepared | PictureError]:
         for prepared in self._rooms.decoder.prepare(paths):
             self._rooms.intake.remove(1)
+            if self._again:
+                self._rooms.add("red")
             yield prepared
 
 
@@ -128,6 +131,16 @@ def test_a_picture_deleted_while_it_is_prepared_stays_deleted(rooms: Rooms) -> N
     assert indexer.prepare_next_batch()
     assert rooms.images.counts() == Counts()
     assert rooms.images.get(1) is None
+    assert rooms.files() == set(), "and so do its previews"
+
+
+def test_previews_of_a_picture_that_was_uploaded_again_meanwhile_stay(rooms: Rooms) -> None:
+    rooms.add("red")
+    decoder: Decoder = RemovingDecoder(rooms, again=True)  # type: ignore[assignment]
+    indexer = Indexer("worker", rooms.images, rooms.vectors, rooms.store, decoder)
+    assert indexer.prepare_next_batch()
+    assert rooms.images.counts() == Counts(pending=1)
+    assert rooms.store.thumbnail(md5(picture("red")), 256).exists()
 
 
 # -- embed

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from app.catalog.images import Images
 from app.errors import NotFound
-from app.library.intake import LONGEST_NAME, clean_name
-from app.media.store import INCOMING, STALE_SECONDS, THUMBNAILS
-from app.models import Counts, ImageState, Outcome, UploadResult
+from app.library.intake import LONGEST_NAME, SETTLED_SECONDS, clean_name
+from app.media.store import INCOMING, STALE_SECONDS, THUMBNAILS, Incoming
+from app.models import THUMBNAIL_WIDTHS, Counts, ImageState, Outcome, UploadResult
 from tests.library.conftest import Rooms, md5
 from tests.pictures import AWKWARD_NAMES, REJECTED_FILES, html_page, picture
 
@@ -82,6 +82,51 @@ def test_no_name_becomes_a_path(name: str, rooms: Rooms) -> None:
     expected = rooms.store.root / original(RED)
     assert after - before == {expected, expected.parent}
     assert rooms.image(1).filename == result.filename == clean_name(name)
+
+
+# -- an original that vanished
+
+
+@pytest.fixture
+def lost(rooms: Rooms) -> int:
+    """A picture that failed, since its file is gone."""
+    (image_id,) = rooms.add("red")
+    (rooms.store.root / original(RED)).unlink()
+    rooms.prepare()
+    assert rooms.image(image_id).state is ImageState.FAILED
+    return image_id
+
+
+def test_a_missing_original_that_is_uploaded_again_is_put_back_and_tried_again(rooms: Rooms, lost: int) -> None:
+    assert rooms.intake.add_bytes(RED, "again.jpg") == UploadResult("again.jpg", Outcome.DUPLICATE, lost)
+    assert (rooms.store.root / original(RED)).read_bytes() == RED
+    assert rooms.image(lost).state is ImageState.PENDING
+    assert rooms.wakes == ["wake"] * 2
+    rooms.index()
+    assert rooms.image(lost).state is ImageState.INDEXED
+
+
+def test_a_missing_original_that_is_put_into_the_folder_goes_to_its_place(rooms: Rooms, lost: int) -> None:
+    put(rooms, "holiday.png", RED)
+    assert rooms.intake.recover() == [UploadResult("holiday.png", Outcome.DUPLICATE, lost)]
+    assert rooms.files() == {original(RED)}
+    assert rooms.image(lost).state is ImageState.PENDING
+
+
+def test_a_missing_original_goes_where_its_row_says(rooms: Rooms, lost: int) -> None:
+    with rooms.database.writing() as connection:
+        connection.exec_driver_sql("UPDATE images SET format = 'png'")
+    rooms.intake.add_bytes(RED, "again.jpg")
+    assert rooms.files() == {original(RED, "png")}
+
+
+def test_an_indexed_picture_gets_its_original_back_and_stays_indexed(rooms: Rooms) -> None:
+    (image_id,) = rooms.add("red")
+    rooms.index()
+    (rooms.store.root / original(RED)).unlink()
+    rooms.intake.add_bytes(RED, "again.jpg")
+    assert original(RED) in rooms.files()
+    assert rooms.image(image_id).state is ImageState.INDEXED
 
 
 # -- names
@@ -175,7 +220,7 @@ def test_derivatives_that_vanished_are_made_again(rooms: Rooms) -> None:
     rooms.index()
     thumbnail = rooms.store.thumbnail(md5(RED), 256)
     thumbnail.unlink()
-    rooms.intake.restore_thumbnails(md5(RED))
+    rooms.intake.restore_thumbnails(md5(RED), 256)
     assert rooms.image(image_id).state is ImageState.PENDING
     rooms.index()
     assert thumbnail.exists()
@@ -184,10 +229,18 @@ def test_derivatives_that_vanished_are_made_again(rooms: Rooms) -> None:
 
 def test_nothing_is_restored_for_a_stranger_or_a_picture_still_to_come(rooms: Rooms) -> None:
     rooms.add("red")
-    rooms.intake.restore_thumbnails("0" * 32)
-    rooms.intake.restore_thumbnails(md5(RED))
+    rooms.intake.restore_thumbnails("0" * 32, 256)
+    rooms.intake.restore_thumbnails(md5(RED), 256)
     assert rooms.wakes == ["wake"]
     assert rooms.images.counts() == Counts(pending=1)
+
+
+def test_a_width_that_a_picture_never_has_is_not_missing(rooms: Rooms) -> None:
+    (image_id,) = rooms.add("red")
+    rooms.index()
+    rooms.intake.restore_thumbnails(md5(RED), 1280)
+    assert rooms.image(image_id).state is ImageState.INDEXED
+    assert rooms.wakes == ["wake"]
 
 
 # -- repair at the start
@@ -197,7 +250,13 @@ def put(rooms: Rooms, name: str, data: bytes) -> Path:
     path = rooms.store.root / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
+    settle(path)
     return path
+
+
+def settle(path: Path, ago: float = SETTLED_SECONDS + 5) -> None:
+    """Make the file one whose last change was that many seconds ago."""
+    os.utime(path, (time.time() - ago,) * 2)
 
 
 def test_a_crash_between_file_and_row_is_repaired(rooms: Rooms) -> None:
@@ -255,6 +314,60 @@ def test_what_is_no_picture_stays_where_it_is(rooms: Rooms) -> None:
     assert rooms.images.counts() == Counts()
 
 
+def test_what_is_no_picture_is_not_even_copied(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(rooms, "film.mp4", b"moving pictures")
+    copied: list[str] = []
+    monkeypatch.setattr(rooms.intake, "incoming", lambda: copied.append("film.mp4"))
+    (result,) = rooms.intake.recover()
+    assert (result.outcome, copied) == (Outcome.REJECTED, [])
+
+
+def test_a_file_that_may_still_be_being_copied_is_left_to_the_next_start(rooms: Rooms) -> None:
+    half = put(rooms, "sea.jpg", picture("blue")[:-100])
+    settle(half, ago=0)
+    assert rooms.intake.recover() == []
+    assert (rooms.files(), rooms.images.counts()) == ({"sea.jpg"}, Counts())
+    whole = put(rooms, "sea.jpg", picture("blue"))
+    assert [result.outcome for result in rooms.intake.recover()] == [Outcome.ADDED]
+    assert not whole.exists()
+
+
+def test_an_original_that_was_just_written_is_known_to_be_whole_by_its_name(rooms: Rooms) -> None:
+    settle(put(rooms, original(RED), RED), ago=0)
+    settle(put(rooms, original(picture("blue")), picture("blue")[:-100]), ago=0)
+    assert [result.outcome for result in rooms.intake.recover()] == [Outcome.ADDED]
+    assert rooms.image(1).md5 == md5(RED)
+    assert rooms.files() == {original(RED), original(picture("blue"))}
+
+
+def test_a_file_of_the_future_is_taken_in(rooms: Rooms) -> None:
+    settle(put(rooms, "sea.jpg", picture("blue")), ago=-3600)
+    assert [result.outcome for result in rooms.intake.recover()] == [Outcome.ADDED]
+
+
+def test_a_file_that_is_written_to_while_it_is_taken_in_stays(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = put(rooms, "sea.jpg", picture("blue"))
+    keep = rooms.store.keep
+
+    def write_and_keep(incoming: Incoming, format: str) -> None:
+        path.write_bytes(RED)
+        keep(incoming, format)
+
+    monkeypatch.setattr(rooms.store, "keep", write_and_keep)
+    assert [result.outcome for result in rooms.intake.recover()] == [Outcome.ADDED]
+    assert path.read_bytes() == RED
+
+
+def test_previews_of_a_picture_that_is_gone_are_cleared_away(rooms: Rooms) -> None:
+    rooms.add("red")
+    rooms.index()
+    before = rooms.files()
+    for width in THUMBNAIL_WIDTHS:
+        rooms.store.save_thumbnail(md5(b"gone"), width, b"preview")
+    assert rooms.intake.recover() == []
+    assert rooms.files() == before
+
+
 def test_a_file_that_may_not_be_read_is_left_alone(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = put(rooms, "secret.jpg", RED)
     put(rooms, "sea.jpg", picture("blue"))
@@ -286,8 +399,7 @@ def test_an_original_whose_bytes_are_of_another_picture_is_taken_in_as_that(room
 
 def test_leftovers_of_interrupted_uploads_are_swept_away(rooms: Rooms) -> None:
     stale, fresh = put(rooms, f"{INCOMING}/stale", RED), put(rooms, f"{INCOMING}/fresh", RED)
-    long_ago = time.time() - STALE_SECONDS - 60
-    os.utime(stale, (long_ago, long_ago))
+    settle(stale, STALE_SECONDS + 60)
     assert rooms.intake.recover() == []
     assert (stale.exists(), fresh.exists()) == (False, True)
 
