@@ -198,7 +198,8 @@ class Images:
 
     def listed(self, conditions: Sequence[Condition], oldest_first: bool, offset: int, limit: int) -> list[Image]:
         """Pictures that meet the conditions, by the day they were taken or else added."""
-        date = func.coalesce(images.c.taken_at, images.c.added_at)
+        # As `Image.date`: cameras tell the time of where they are, the catalog keeps UTC.
+        date = func.coalesce(images.c.taken_at, func.datetime(images.c.added_at, "localtime"))
         order = (date, images.c.id) if oldest_first else (date.desc(), images.c.id.desc())
         query = _select_images().where(*where(conditions)).order_by(*order).offset(offset).limit(limit)
         with self._database.reading() as connection:

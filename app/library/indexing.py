@@ -24,6 +24,9 @@ from app.vectors.encoder import Encoder
 
 log = logging.getLogger(__name__)
 
+KNOWN_GOOD = Raster.new("RGB", (64, 64), "gray")
+"""A picture that every working model can read."""
+
 PREPARE_BATCH = 16
 """Pictures claimed at once for decoding; also how many a crash makes wait for their lease to end."""
 EMBED_BATCH = 16
@@ -100,6 +103,7 @@ class Indexer:
         except Exception as failure:
             error = failure
         if len(images) == 1:
+            encoder.encode_images([KNOWN_GOOD])  # raises if it is the model that fails: no picture is to blame then
             log.error("embedding failed id=%d", images[0].id, exc_info=error)
             self._fail(images[0], PictureError(f"The model could not read this picture ({type(error).__name__})."))
             return empty, []
