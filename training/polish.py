@@ -83,7 +83,7 @@ def polish(material: Material, network: PictureNetwork, text: TextMap, arguments
         z = project(network, drawn.features[few])
         loss = loss + 0.4 * several(SCALE * z @ choice.T, [material.drawn_tags[k] for k in few])
         named_colours = [[colour[tag] for tag in material.drawn_tags[k] if tag in colour] for k in few]
-        loss = loss + 0.4 * several(SCALE * z @ text(material.colours.sample()).T, named_colours)
+        loss = loss + arguments.colour * several(SCALE * z @ text(material.colours.sample()).T, named_colours)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -105,6 +105,7 @@ def main() -> None:
     parser.add_argument("--named", type=int, default=60_000, help="how many pictures of concepts to look at")
     parser.add_argument("--captioned", type=int, default=12_000, help="how many pictures with captions")
     parser.add_argument("--drawn", type=int, default=6_000, help="how many drawings")
+    parser.add_argument("--colour", type=float, default=0.8, help="weight of the colour words of drawings")
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--peak", type=float, default=PEAK, help="highest learning rate")
     parser.add_argument(
@@ -119,7 +120,6 @@ def main() -> None:
         shutil.copy(checkpoint, before)
     network, text = read_trained(checkpoint if arguments.again else before)
     material = gather(arguments.data, arguments.work)
-    log.info("before %s", judge(network, text, material, 64, arguments.device))
     polish(material, network, text, arguments)
     log.info("after %s", judge(network, text, material, 64, arguments.device))
     stored = torch.load(before, map_location="cpu", weights_only=False)
