@@ -173,7 +173,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
-    handlers = [logging.StreamHandler(), logging.FileHandler(arguments.work / "distil.log")]
+    handlers: list[logging.Handler] = [logging.StreamHandler(), logging.FileHandler(arguments.work / "distil.log")]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers)
     distil(arguments)
 

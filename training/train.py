@@ -362,7 +362,7 @@ class Run:
 
     def save(self) -> None:
         """Everything that going on needs, written aside first."""
-        parts = {"student": self.student, "mean": self.mean, "optimiser": self.optimiser}
+        parts: dict[str, Any] = {"student": self.student, "mean": self.mean, "optimiser": self.optimiser}
         state = {name: part.state_dict() for name, part in parts.items()}
         unfinished = self.checkpoint.with_suffix(".part")
         torch.save(state | {"step": self.step, "spent": self.spent, "seen": self.seen}, unfinished)
@@ -447,7 +447,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    handlers = [logging.StreamHandler(), logging.FileHandler(arguments.work / "train.log")]
+    handlers: list[logging.Handler] = [logging.StreamHandler(), logging.FileHandler(arguments.work / "train.log")]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers)
     seed_everything(0)
     train(Run(arguments, gather(arguments.data, arguments.work)))
