@@ -88,18 +88,19 @@ def parse_period(value: str, today: date) -> Period:
 
 def _day(value: str) -> Period:
     parts = _DAY.fullmatch(value)
+    year, month, day = (int(part) if part else None for part in parts.groups()) if parts else (None, None, None)
     try:
-        if parts is None:
-            raise ValueError
-        year, month, day = (int(part) if part else None for part in parts.groups())
         start = datetime(year or 0, month or 1, day or 1)
+    except ValueError:
+        raise ValueError(f"{value} is no date. Write 2023, 2023-05, 2023-05-17 or a range like 2023..2024.") from None
+    try:
         if day:
             return Period(start, start + timedelta(days=1))
         if month:
             return Period(start, datetime(start.year + month // 12, month % 12 + 1, 1))
         return Period(start, datetime(start.year + 1, 1, 1))
-    except (ValueError, OverflowError):
-        raise ValueError(f"{value} is no date. Write 2023, 2023-05, 2023-05-17 or a range like 2023..2024.") from None
+    except (ValueError, OverflowError):  # the end of the calendar
+        return Period(start, None)
 
 
 def parse_size(value: str) -> Size:

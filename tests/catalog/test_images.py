@@ -208,7 +208,7 @@ def test_a_removal_is_an_entry_in_the_log_of_every_space(database: Database, ima
         vectors.serve(SPACE if space == spaces[0] else OTHER_SPACE)
         images.claim(ImageState.PREPARED, "w", 9)
         vectors.record("w", space, [kept, gone], unit_vectors(2))
-    before = newest(vectors.log(spaces[0]))
+    before = max(newest(vectors.log(space)) for space in spaces)
     images.remove(gone)
     for space in spaces:
         (batch,) = vectors.log(space).entries(before)
