@@ -241,7 +241,10 @@ class Images:
     # -- the queue ----------------------------------------------------------------------------------------------
 
     def claim(self, state: ImageState, worker: str, limit: int) -> list[Image]:
-        """Take up to ``limit`` pictures in ``state`` for ``worker``, oldest first.
+        """Take up to ``limit`` pictures in ``state`` for ``worker``.
+
+        Pending ones newest first, as the gallery shows them: its first page must not stay blank until a large import is
+        through. Others oldest first.
 
         A picture that was claimed before without an outcome is taken alone: should it stop the worker again, then no
         other picture is blamed. After `MAX_ATTEMPTS` it is failed instead.
@@ -251,7 +254,8 @@ class Images:
         now = time.time()
         free = or_(images.c.claimed_until.is_(None), images.c.claimed_until < now)
         waiting = select(images.c.id, images.c.attempts).where(images.c.state == state, free)
-        waiting = waiting.order_by(images.c.attempts, images.c.id).limit(limit).with_for_update(skip_locked=True)
+        order = images.c.id.desc() if state is ImageState.PENDING else images.c.id
+        waiting = waiting.order_by(images.c.attempts, order).limit(limit).with_for_update(skip_locked=True)
         with self._database.writing() as connection:
             self._fail_hopeless(connection, state, now)
             rows = connection.execute(waiting).all()

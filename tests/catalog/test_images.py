@@ -112,7 +112,7 @@ def test_newest_first_page_by_page(images: Images) -> None:
 
 def test_newest_of_one_state(images: Images) -> None:
     ids = add_pictures(images, 3)
-    images.claim(ImageState.PENDING, "w", 1)
+    images.claim(ImageState.PENDING, "w", 3)
     images.record_failed("w", ids[0], "It is torn.")
     assert [image.id for image in images.newest(9, state=ImageState.FAILED)] == ids[:1]
     assert [image.id for image in images.newest(9, state=ImageState.PENDING)] == [ids[2], ids[1]]

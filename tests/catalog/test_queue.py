@@ -16,11 +16,14 @@ def ids_of(batch: list[Image]) -> list[int]:
     return [image.id for image in batch]
 
 
-def test_the_oldest_are_claimed_first(images: Images) -> None:
+def test_the_newest_are_prepared_first_as_the_gallery_shows_them_and_the_oldest_embedded_first(images: Images) -> None:
     ids = add_pictures(images, 5)
-    assert ids_of(images.claim(PENDING, "w", 3)) == ids[:3]
-    assert ids_of(images.claim(PENDING, "w", 3)) == ids[3:]
+    assert ids_of(images.claim(PENDING, "w", 3)) == ids[2:]
+    assert ids_of(images.claim(PENDING, "w", 3)) == ids[:2]
     assert images.claim(PENDING, "w", 3) == []
+    for image_id in ids:
+        images.record_prepared("w", image_id, FACTS)
+    assert ids_of(images.claim(ImageState.PREPARED, "w", 3)) == ids[:3]
 
 
 def test_only_pictures_of_the_state_asked_for_are_claimed(images: Images) -> None:
@@ -33,8 +36,8 @@ def test_only_pictures_of_the_state_asked_for_are_claimed(images: Images) -> Non
 
 def test_two_workers_never_have_the_same_picture(images: Images) -> None:
     ids = add_pictures(images, 6)
-    assert ids_of(images.claim(PENDING, "a", 4)) == ids[:4]
-    assert ids_of(images.claim(PENDING, "b", 4)) == ids[4:]
+    assert ids_of(images.claim(PENDING, "a", 4)) == ids[2:]
+    assert ids_of(images.claim(PENDING, "b", 4)) == ids[:2]
 
 
 def test_six_threads_share_the_work_without_overlap(images: Images) -> None:
@@ -94,8 +97,8 @@ def test_a_picture_that_was_tried_before_is_taken_alone_and_after_the_others(ima
     first, second, third = add_pictures(images, 3)
     images.claim(PENDING, "dies", 2)
     clock.now += LEASE_SECONDS + 1
-    assert ids_of(images.claim(PENDING, "w", 9)) == [third]
     assert ids_of(images.claim(PENDING, "w", 9)) == [first]
+    assert ids_of(images.claim(PENDING, "w", 9)) == [third]
     assert ids_of(images.claim(PENDING, "w", 9)) == [second]
 
 
@@ -162,8 +165,8 @@ def test_what_a_dead_worker_had_is_given_back_with_blame(images: Images) -> None
     images.claim(PENDING, "other", 9)
     assert images.claimers() == ["dead"]
     assert images.release("dead", died=True) == 2
-    assert ids_of(images.claim(PENDING, "w", 9)) == [first]
     assert ids_of(images.claim(PENDING, "w", 9)) == [second]
+    assert ids_of(images.claim(PENDING, "w", 9)) == [first]
 
 
 def test_releasing_one_worker_leaves_the_claims_of_others(images: Images) -> None:
@@ -173,5 +176,5 @@ def test_releasing_one_worker_leaves_the_claims_of_others(images: Images) -> Non
     assert sorted(images.claimers()) == ["a", "b"]
     images.release("a")
     assert images.claimers() == ["b"]
-    assert ids_of(images.claim(PENDING, "c", 9)) == [first]
-    assert images.record_prepared("b", second, FACTS)
+    assert ids_of(images.claim(PENDING, "c", 9)) == [second]
+    assert images.record_prepared("b", first, FACTS)

@@ -225,7 +225,7 @@ def test_a_switch_takes_claims_back_so_that_no_vector_of_the_old_model_counts(im
 
 def test_failed_and_pending_pictures_stay_what_they_are_in_a_switch(images: Images, vectors: Vectors) -> None:
     vectors.serve(SPACE)
-    failed, _ = add_pictures(images, 2)
+    _, failed = add_pictures(images, 2)
     images.claim(ImageState.PENDING, "w", 1)
     images.record_failed("w", failed, "It is torn.")
     vectors.serve(OTHER_SPACE)
