@@ -181,7 +181,7 @@ def dead_pid() -> int:
 
 @pytest.mark.usefixtures("impatient")
 def test_claims_of_workers_that_died_on_this_machine_are_taken_over(rooms: Rooms) -> None:
-    rooms.add("red", "blue", "green", "black")
+    rooms.add("black", "green", "blue", "red")  # the newest are claimed first
     claimers = [f"{HOST}:{dead_pid()}", "worker", f"{HOST}:{os.getpid()}", "elsewhere:1"]
     for claimer in claimers:
         rooms.images.claim(ImageState.PENDING, claimer, 1)

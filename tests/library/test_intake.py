@@ -208,7 +208,7 @@ def test_a_retry_wakes_the_worker(rooms: Rooms) -> None:
 
 def test_everything_that_failed_is_retried_together(rooms: Rooms) -> None:
     ids = rooms.add("red", "blue", "green")
-    rooms.images.claim(ImageState.PENDING, "w", 2)
+    rooms.images.claim(ImageState.PENDING, "w", 3)
     for image_id in ids[:2]:
         rooms.images.record_failed("w", image_id, "It is torn.")
     assert rooms.intake.retry_failed() == 2
