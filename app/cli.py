@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from pydantic import ValidationError
@@ -100,3 +100,19 @@ def _follow_server(wake: Callable[[], None], stop: Callable[[], None]) -> None:
     while os.read(sys.stdin.fileno(), 4096):
         wake()
     stop()
+
+
+def run() -> NoReturn:
+    """Run the command line, and leave without waiting for a model that is still being loaded.
+
+    Its thread is inside native code; an ordinary end of the interpreter would pull the floor from under it, and the
+    process would abort after everything had ended well.
+    """
+    code: object = 0
+    try:
+        cli()
+    except SystemExit as end:
+        code = end.code
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 0 if code is None else 1)
