@@ -1,4 +1,4 @@
-"""How well relevance tells what a picture shows: python -m benchmarks.relevance FOLDER [--model NAME]
+"""How well relevance tells what a picture shows: python -m benchmarks relevance FOLDER [--model NAME]
 
 FOLDER holds a folder for each concept, named as one would search for it, with pictures of it inside. Every second
 concept makes up a library; the others are searched for without being there. Printed beside each other:
@@ -12,23 +12,22 @@ concept makes up a library; the others are searched for without being there. Pri
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.table import Table
 
 from app.config import STARTER_MODEL
 from app.errors import PictureError
 from app.media.pictures import load
-from app.models import FloatArray, LogEntry
+from app.models import FloatArray
 from app.vectors.encoder import Encoder, load_encoder
 from app.vectors.index import VectorIndex
 from app.vectors.relevance import LIKELY, STRONG, neutral_texts
+from benchmarks.measure import Table
+from benchmarks.synthetic import Log
 
 BATCH = 32
 MAX_PIXELS = 80_000_000
@@ -47,20 +46,6 @@ class Figures:
     absent_with_strong_by_cosine: float
     auc: float
     auc_cosine: float
-
-
-class Log:
-    """Vectors as a log, with ids from 1."""
-
-    def __init__(self, vectors: FloatArray) -> None:
-        self._vectors = vectors
-
-    def entries(self, after: int) -> Iterator[list[LogEntry]]:
-        if after < len(self._vectors):
-            yield [LogEntry(n, n, vector) for n, vector in enumerate(self._vectors, start=1)]
-
-    def entry(self, seq: int) -> LogEntry | None:
-        return LogEntry(seq, seq, self._vectors[seq - 1]) if 0 < seq <= len(self._vectors) else None
 
 
 def measure(encoder: Encoder, folder: Path, most: int) -> Figures:
@@ -138,27 +123,22 @@ def auc(values: npt.NDArray[np.floating], truth: npt.NDArray[np.bool_]) -> float
     return float(above / (right * (values.size - right)))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", default=str(STARTER_MODEL), help="name or folder; the bundled model by default")
     parser.add_argument("--most", type=int, default=20, help="pictures of each concept at most")
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    figures = measure(load_encoder(arguments.model, STARTER_MODEL), arguments.folder, arguments.most)
-    if arguments.json:
-        print(json.dumps(asdict(figures)))
-        return
-    table = Table("figure", "relevance", "cosine", title=f"{figures.pictures} pictures of {figures.present} concepts")
-    table.add_row("F1 (cosine: best threshold with hindsight)", f"{figures.f1:.3f}", f"{figures.f1_hindsight:.3f}")
-    table.add_row(
-        f"queries for {figures.absent} absent concepts with a strong match",
-        f"{figures.absent_with_strong:.1%}",
-        f"{figures.absent_with_strong_by_cosine:.1%}",
+
+
+def run(arguments: argparse.Namespace) -> Iterator[Table]:
+    most = min(arguments.most, 5) if arguments.quick else arguments.most
+    figures = measure(load_encoder(arguments.model, STARTER_MODEL), arguments.folder, most)
+    absent = f"queries for {figures.absent} absent concepts with a strong match"
+    yield Table(
+        f"{figures.pictures} pictures of {figures.present} concepts",
+        ("figure", "relevance", "cosine"),
+        (
+            ("F1 (cosine: best threshold with hindsight)", figures.f1, figures.f1_hindsight),
+            (absent, figures.absent_with_strong, figures.absent_with_strong_by_cosine),
+            ("area under the ROC curve", figures.auc, figures.auc_cosine),
+        ),
     )
-    table.add_row("area under the ROC curve", f"{figures.auc:.3f}", f"{figures.auc_cosine:.3f}")
-    Console().print(table)
-
-
-if __name__ == "__main__":
-    main()
