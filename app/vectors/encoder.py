@@ -89,6 +89,7 @@ def load_encoder(name: str, starter: Path) -> SentenceTransformerEncoder:
     `AUTO` and folders never reach for the network. Raises `ModelUnavailable`.
     """
     _quiet_libraries()
+    share_cores()
     if name == AUTO:
         return _load_auto(starter)
     folder = Path(name).expanduser()
@@ -189,6 +190,17 @@ def fingerprint(folder: Path) -> str:
         with path.open("rb") as file:
             digest.update(f"{name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return digest.hexdigest()
+
+
+def share_cores() -> None:
+    """Have OpenMP's threads sleep while they wait for each other, unless the environment says how they shall.
+
+    Else they spin, and take the cores from whom they wait for: with decoding processes beside it, or anything else,
+    torch then becomes several times slower. Read once, when torch is imported:
+    https://gcc.gnu.org/onlinedocs/libgomp/GOMP_005fSPINCOUNT.html
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 
 def _quiet_libraries() -> None:

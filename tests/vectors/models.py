@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789:/.-_,;=+"
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -12,6 +13,17 @@ DIMENSION = 16
 
 def save_tiny_clip(folder: Path, seed: int = 0) -> Path:
     """A CLIP of a few kB as a transformers folder: letters as tokens, 32 × 32 pixels, `DIMENSION` dimensions."""
+    layers = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text = {**layers, "vocab_size": 2 * len(LETTERS) + 2, "max_position_embeddings": 77}
+    return _save_clip(folder, seed, text, {**layers, "image_size": 32, "patch_size": 8}, DIMENSION)
+
+
+def save_vit_b_32(folder: Path, seed: int = 0) -> Path:
+    """A CLIP with the architecture of ViT-B/32 (arXiv 2103.00020), 600 MB: random weights cost what trained ones do."""
+    return _save_clip(folder, seed, {"vocab_size": 49408}, {"image_size": 224, "patch_size": 32}, 512)
+
+
+def _save_clip(folder: Path, seed: int, text: dict[str, Any], vision: dict[str, Any], dimension: int) -> Path:
     import torch
     from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
 
@@ -21,18 +33,14 @@ def save_tiny_clip(folder: Path, seed: int = 0) -> Path:
     (folder / "vocab.json").write_text(json.dumps(vocabulary))
     (folder / "merges.txt").write_text("#version: 0.2\n")
     tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77)
-    layers = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     special = {"bos_token_id": vocabulary[START], "eos_token_id": vocabulary[END], "pad_token_id": vocabulary[END]}
-    config = CLIPConfig(
-        text_config={**layers, **special, "vocab_size": len(tokens), "max_position_embeddings": 77},
-        vision_config={**layers, "image_size": 32, "patch_size": 8},
-        projection_dim=DIMENSION,
-    )
+    config = CLIPConfig(text_config={**text, **special}, vision_config=vision, projection_dim=dimension)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = CLIPModel(config)
     model.save_pretrained(folder)
-    images = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    side = vision["image_size"]
+    images = CLIPImageProcessor(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
     CLIPProcessor(images, tokenizer).save_pretrained(folder)  # type: ignore[no-untyped-call]
     return folder
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import shutil
 import socket
 import sys
@@ -280,6 +281,17 @@ def test_a_named_model_without_network_says_what_to_do(name: str, clip: Path) ->
     assert name in message
     assert "GLIMPSE_MODEL" in message
     assert "connection" in message
+
+
+# -- cores
+
+
+def test_threads_that_wait_leave_their_core_to_others(monkeypatch: pytest.MonkeyPatch, clip: Path) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.setenv("GOMP_SPINCOUNT", "77")
+    load_encoder(str(clip), clip)
+    assert os.environ["OMP_WAIT_POLICY"] == "passive"
+    assert os.environ["GOMP_SPINCOUNT"] == "77", "who sets it, decides"
 
 
 # -- names and the cache
