@@ -31,7 +31,7 @@ from app.media.decoding import Decoder
 from app.media.pictures import FORMATS
 from app.media.store import Store
 from app.vectors.encoder import BackgroundEncoder, Encoder, load_encoder
-from app.vectors.index import IndexCache
+from app.vectors.snapshots import IndexCache
 from app.web.actions import Actions
 from app.web.api import Api, health_router
 from app.web.error_pages import ErrorPages

@@ -29,7 +29,8 @@ from app.library.search import Searcher
 from app.media.decoding import Decoder
 from app.models import EmbeddingSpace, FloatArray
 from app.vectors.encoder import BackgroundEncoder, load_encoder
-from app.vectors.index import IndexCache, VectorIndex
+from app.vectors.index import VectorIndex
+from app.vectors.snapshots import IndexCache
 from benchmarks.measure import Table, compared, interleaved
 from benchmarks.server import Server
 from benchmarks.synthetic import Log, fill, unit_vectors

@@ -16,8 +16,9 @@ from app.library.query import Query, Sort, parse
 from app.media.decoding import Decoder
 from app.models import Band, FloatArray, Image, Match, ModelState, Results
 from app.vectors.encoder import BackgroundEncoder, Encoder
-from app.vectors.index import IndexCache, Ranking, VectorIndex
+from app.vectors.index import Ranking, VectorIndex
 from app.vectors.relevance import LIKELY, STRONG, confidence, neutral_digest, neutral_texts
+from app.vectors.snapshots import IndexCache
 
 LONGEST_QUERY = 2000
 """Characters of a query; far more than any model reads."""

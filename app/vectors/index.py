@@ -1,37 +1,29 @@
-"""Vector indexes that follow a log, and their snapshots. The only room that knows faiss.
+"""Vector indexes that follow a log. The only room that knows faiss.
 
-The catalog's vector log is the truth; an index in memory is a reading of it up to some ``seq``. A snapshot on disk
-holds an index together with that ``seq`` in *one* file, so the two can't come apart, and only makes the next start
-fast: whatever is wrong with it, it is ignored and the log is read from its beginning.
+The catalog's vector log is the truth; an index in memory is a reading of it up to some ``seq``. Snapshots of it are
+kept by `app.vectors.snapshots`.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from cachetools import TTLCache
 
-from app.models import EmbeddingSpace, FloatArray, LogEntry
+from app.models import FloatArray, LogEntry
+from app.vectors.cells import SAMPLED, Cells, learned, number_for
 from app.vectors.relevance import LIKELY, Yardstick, stances
-
-if TYPE_CHECKING:
-    import faiss
+from app.vectors.rows import Positions, Rows
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2
-"""Of snapshot files; another number is not read."""
 TIE_MARGIN = 16
 """Neighbours looked at beyond those asked for, to see whether a tie crosses the end of the page."""
 COMPARE_BATCH = 10_000
@@ -40,8 +32,21 @@ WINDOW = 400
 """Nearest pictures that relevance puts in order; more where matches reach to the end of it."""
 SAMPLE = 1000
 """Pictures that tell how a text scores in general."""
-SNAPSHOT_SECONDS = 60.0
-"""A growing index is written down at most this often."""
+
+DIVIDED_FROM = 300_000
+"""From so many pictures on, searches look into some cells only: `docs/performance.md` has what either costs."""
+RECALL = 0.985
+"""Share of the ten nearest that lies in the cells looked into, on the library's own pictures and neutral texts."""
+MOST_PROBED = 0.25
+"""A library that needs a larger share of its cells for that is searched whole."""
+PROVING = 64
+"""Texts, and as many pictures, that tell how many cells it takes."""
+UNSORTED = 0.05
+"""Share of pictures that may stand outside of their cells: those are looked at in every search."""
+STEP = 1024
+"""Pictures put into their cells at once, while searches wait for some milliseconds."""
+NOWHERE = 2**16 - 1
+"""The cell of a picture that has none yet."""
 
 
 class Log(Protocol):
@@ -57,14 +62,6 @@ class Log(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class SnapshotKey:
-    """What a snapshot must agree with to be used: which catalog, which space."""
-
-    catalog: str
-    space: EmbeddingSpace
-
-
-@dataclass(frozen=True, slots=True)
 class Ranking:
     """Pictures in order, with cosine and relevance. Of all that competed, ``total``, so many are ``matches``."""
 
@@ -76,52 +73,83 @@ class Ranking:
 
 
 class VectorIndex:
-    """Exact inner-product search over float16 vectors of one space. Safe to call from several threads.
+    """Inner-product search over float16 vectors of one space. Safe to call from several threads.
 
-    Exact, because a filter or a page further on must not change what is found; float16, because that halves memory
-    and is four times as fast as float32 at the same ranking.
+    float16, because that halves memory and is several times as fast as float32 at the same ranking. Every vector is
+    looked at, because a filter or a page further on must not change what is found. Only a large library is divided
+    into cells (`tidy`); filters look at every vector that is allowed even then.
     """
 
-    def __init__(self, dimension: int, index: faiss.IndexIDMap | None = None, seq: int = 0, mark: int = 0) -> None:
-        self._index = index if index is not None else _empty(dimension)
-        self._lock = threading.Lock()  # faiss allows searches at the same time, but no change during one
-        self._bank: FloatArray | None = None
-        self._stances = np.zeros((0, 3), np.float32)  # by id
-        self._sampled = -1  # how many pictures there were when the sample was taken
-        self._sample_vectors = np.empty((0, dimension), np.float32)
-        self._sample_stances = np.empty((0, 3), np.float32)
+    def __init__(
+        self,
+        dimension: int,
+        rows: Rows | None = None,
+        seq: int = 0,
+        mark: int = 0,
+        bank: int | None = None,
+        cells: Cells | None = None,
+        ordered: int = 0,
+    ) -> None:
         self.dimension = dimension
         self.seq = seq
         self.mark = mark
         self.saved_seq = seq
         self.saved_at = time.monotonic()
+        # One search at a time: it takes less time than the rest of its request does, and changes need the lock anyway.
+        self.lock = threading.Lock()
+        self.rows = rows if rows is not None else Rows(dimension)
+        self.moves = 0
+        """How often rows have changed their place."""
+        self.compared_with = bank
+        """Checksum of the bank that the rows' stances belong to."""
+        self.cells = cells
+        self.ordered = ordered
+        """The first so many rows stand in the order of their cells."""
+        self._scanner = _Scanner(dimension)
+        self._bank: FloatArray | None = None
+        self._sampled = -1  # how many pictures there were when the sample was taken
+        self._sample_vectors = np.empty((0, dimension), np.float32)
+        self._sample_stances = np.empty((0, 3), np.float32)
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        return len(self.rows)
+
+    # -- following the log --------------------------------------------------------------------------------------
 
     def follow(self, log: Log) -> None:
         """Take in everything the log has beyond `seq`."""
-        with self._lock:
-            for entries in log.entries(self.seq):
-                self._apply(entries)
+        for entries in log.entries(self.seq):
+            with self.lock:  # somebody else may have read the same meanwhile
+                self._apply([entry for entry in entries if entry.seq > self.seq])
 
     def _apply(self, entries: list[LogEntry]) -> None:
+        if not entries:
+            return
         latest = {entry.image_id: entry for entry in entries}
         self._remove(np.fromiter(latest, np.int64, len(latest)))
         added = [entry for entry in latest.values() if entry.vector is not None]
         if added:
             vectors = np.stack([entry.vector for entry in added if entry.vector is not None])
-            ids = np.array([entry.image_id for entry in added], np.int64)
-            self._index.add_with_ids(vectors, ids)
-            self._compare(ids, vectors)
+            self._add(np.array([entry.image_id for entry in added], np.int64), vectors)
         self.seq, self.mark = entries[-1].seq, entries[-1].mark
 
     def _remove(self, ids: npt.NDArray[np.int64]) -> None:
-        import faiss
+        positions = np.flatnonzero(np.isin(self.rows.ids, ids))
+        if positions.size:
+            self.rows.remove(positions)
+            self.ordered -= int((positions < self.ordered).sum())
+            self.moves += 1
 
-        known = ids[np.isin(ids, self._ids())]
-        if known.size:  # costs a pass over the whole index, so only where there is something to remove
-            self._index.remove_ids(faiss.IDSelectorBatch(known))
+    def _add(self, ids: npt.NDArray[np.int64], vectors: FloatArray) -> None:
+        place = self.rows.extend(len(ids))
+        self.rows.ids[place] = ids
+        self.rows.vectors[place] = vectors
+        if self._bank is not None:
+            self.rows.stances[place] = stances(vectors, self._bank)
+        if self.cells is not None:
+            self.rows.cells[place] = self.cells.of(vectors)
+
+    # -- searching ----------------------------------------------------------------------------------------------
 
     def search(
         self, vector: FloatArray, k: int, allowed: npt.NDArray[np.int64] | None = None
@@ -129,220 +157,274 @@ class VectorIndex:
         """The ``k`` nearest to ``vector`` [dimension]: ids and scores (cosine), best first, ties by id.
 
         The first k of a larger search are exactly the answer to a smaller one. With ``allowed``, only those ids
-        compete: the answer is that of an index that holds nothing else.
+        compete: the answer is that of an index that holds nothing else. Of a library divided into cells, pictures of
+        the cells nearest to the query come first, and behind those all others by score.
         """
-        query = np.ascontiguousarray(vector[None, :], dtype=np.float32)
-        with self._lock:
-            most = len(self) if allowed is None else min(len(self), allowed.size)
-            k = min(k, most)
-            if k <= 0:
-                return np.empty(0, np.int64), np.empty(0, np.float32)
-            only = _only(allowed)
-            wanted = min(most, k + TIE_MARGIN)
-            while True:
-                scores, ids = self._index.search(query, wanted, params=only)
-                if wanted == most or scores[0, wanted - 1] < scores[0, k - 1]:
-                    break
-                wanted = min(most, wanted * 2)  # pictures with the same vector reach past the end: see them all
-        found = ids[0] >= 0  # fewer of `allowed` may be embedded than there are
-        order = np.lexsort((ids[0][found], -scores[0][found]))[:k]
-        return ids[0][found][order], scores[0][found][order]
+        found = self._find(vector, k, allowed)
+        return found.ids, found.scores
+
+    def _find(self, vector: FloatArray, k: int, allowed: npt.NDArray[np.int64] | None) -> _Found:
+        query = np.ascontiguousarray(vector, dtype=np.float32)
+        with self.lock:
+            whole = [(0, len(self))]
+            if allowed is not None:
+                competing = np.isin(self.rows.ids, allowed)
+                return self._nearest(query, k, whole, int(competing.sum()), competing)
+            ranges = self._probed(query)
+            inside = sum(end - start for start, end in ranges)
+            near = self._nearest(query, min(k, inside), ranges, inside)
+            if k > inside and inside < len(self):
+                near = near.and_behind(self._nearest(query, k, whole, len(self)), k)
+            return replace(near, competed=len(self))
+
+    def _nearest(
+        self,
+        query: FloatArray,
+        k: int,
+        ranges: list[tuple[int, int]],
+        most: int,
+        competing: npt.NDArray[np.bool_] | None = None,
+    ) -> _Found:
+        """Among the rows of ``ranges`` that are ``competing``, of which there are ``most``."""
+        k = min(k, most)
+        wanted = min(most, k + TIE_MARGIN) if k > 0 else 0
+        while True:
+            positions, scores = self._scanner.best(self.rows, query, wanted, ranges, competing)
+            order = np.lexsort((self.rows.ids[positions], -scores))
+            positions, scores = positions[order], scores[order]
+            if wanted in (0, most) or scores[-1] < scores[k - 1]:
+                break
+            wanted = min(most, wanted * 2)  # pictures with the same vector reach past the end: see them all
+        chosen = positions[: max(k, 0)]
+        return _Found(self.rows.ids[chosen], scores[: max(k, 0)], self.rows.stances[chosen], most)
+
+    def _probed(self, query: FloatArray) -> list[tuple[int, int]]:
+        """Where the rows stand that a search looks at."""
+        if self.cells is None or not self.cells.probes:
+            return [(0, len(self))]
+        chosen = np.sort(self.cells.order(query)[: self.cells.probes])
+        cells = self.rows.cells[: self.ordered]
+        starts, ends = np.searchsorted(cells, chosen, "left"), np.searchsorted(cells, chosen, "right")
+        ranges = [(int(start), int(end)) for start, end in zip(starts, ends, strict=True) if start < end]
+        return [*ranges, (self.ordered, len(self))] if self.ordered < len(self) else ranges
+
+    # -- relevance ----------------------------------------------------------------------------------------------
 
     def use_bank(self, bank: FloatArray) -> None:
         """Compare every picture with these neutral texts [texts, dimension], now and as they come: see `rank`."""
-        with self._lock:
+        with self.lock:
             if self._bank is not None:
                 return
             self._bank = bank
-            ids = self._ids()
-            for start in range(0, len(ids), COMPARE_BATCH):
-                part = ids[start : start + COMPARE_BATCH]
-                self._compare(part, self._index.index.reconstruct_n(start, len(part)))
-
-    def _compare(self, ids: npt.NDArray[np.int64], vectors: FloatArray) -> None:
-        if self._bank is None or not len(ids):
-            return
-        missing = int(ids.max()) + 1 - len(self._stances)
-        if missing > 0:  # by half as much again, so that growing one by one costs little
-            room = np.zeros((missing + len(self._stances) // 2, 3), np.float32)
-            self._stances = np.concatenate([self._stances, room])
-        self._stances[ids] = stances(vectors, self._bank)
+            checksum = zlib.crc32(np.ascontiguousarray(bank, "<f4").tobytes())
+            if self.compared_with == checksum:  # the snapshot had it
+                return
+            for start in range(0, len(self), COMPARE_BATCH):
+                part = slice(start, min(start + COMPARE_BATCH, len(self)))
+                self.rows.stances[part] = stances(self.rows.vectors[part].astype(np.float32), bank)
+            self.compared_with = checksum
 
     def rank(self, vector: FloatArray, k: int, allowed: npt.NDArray[np.int64] | None = None) -> Ranking:
         """The ``k`` most relevant for a text's ``vector``, after `use_bank`: the same order for every ``k``."""
         yardstick = self._yardstick(vector)
         window = WINDOW
         while True:
-            ids, scores = self.search(vector, window, allowed)
-            relevance = yardstick.relevance(scores, self._stances[ids])
+            found = self._find(vector, window, allowed)
+            relevance = yardstick.relevance(found.scores, found.stances)
             # Relevance follows the score closely: with no match in the last quarter there are none behind it.
-            if len(ids) < window or relevance[-window // 4 :].max() < LIKELY:
+            if len(found.ids) < window or relevance[-window // 4 :].max() < LIKELY:
                 break
             window *= 2
-        order = np.lexsort((ids, -relevance))
-        ids, scores, relevance = ids[order], scores[order], relevance[order]
+        order = np.lexsort((found.ids, -relevance))
+        found, relevance = found.only(order), relevance[order]
         matches = int((relevance >= LIKELY).sum())
-        if k > len(ids):  # far behind every match: the rest comes by score
-            ids, scores = self._with_rest(ids, scores, *self.search(vector, k, allowed))
-            behind = yardstick.relevance(scores[len(relevance) :], self._stances[ids[len(relevance) :]])
+        if k > len(found.ids):  # far behind every match: the rest comes by score
+            ranked = len(relevance)
+            found = found.and_behind(self._find(vector, k, allowed), k)
+            behind = yardstick.relevance(found.scores[ranked:], found.stances[ranked:])
             relevance = np.concatenate([relevance, np.minimum(behind, relevance[-1:])])
-        total = len(self) if allowed is None else int(np.isin(allowed, self._ids()).sum())
-        return Ranking(ids[:k], scores[:k], relevance[:k], matches, total)
-
-    @staticmethod
-    def _with_rest(
-        ids: npt.NDArray[np.int64], scores: FloatArray, all_ids: npt.NDArray[np.int64], all_scores: FloatArray
-    ) -> tuple[npt.NDArray[np.int64], FloatArray]:
-        rest = ~np.isin(all_ids, ids)
-        return np.concatenate([ids, all_ids[rest]]), np.concatenate([scores, all_scores[rest]])
+        return Ranking(found.ids[:k], found.scores[:k], relevance[:k], matches, found.competed)
 
     def _yardstick(self, vector: FloatArray) -> Yardstick:
         """How this text scores on pictures in general."""
-        with self._lock:
+        with self.lock:
             total = len(self)
             if not 0.8 * total <= self._sampled <= total:
                 self._take_sample()
-            return Yardstick.of(self._sample_vectors @ vector, self._sample_stances, total)
+            # Not a product of BLAS: its threads would wait for each other where others keep the cores busy.
+            scores = np.einsum("ij,j->i", self._sample_vectors, vector)
+            return Yardstick.of(scores, self._sample_stances, total)
 
     def _take_sample(self) -> None:
-        """Evenly spread over the library: the same pictures give the same sample in every process."""
-        total = len(self)
-        positions = np.unique(np.linspace(0, max(total - 1, 0), min(total, SAMPLE)).astype(np.int64))
-        vectors = [self._index.index.reconstruct(int(position)) for position in positions]
-        self._sample_vectors = np.array(vectors, np.float32).reshape(len(positions), self.dimension)
-        self._sample_stances = self._stances[self._ids()[positions]]
-        self._sampled = total
+        """Spread over the library, whatever the order of rows: the same pictures give the same sample everywhere."""
+        mixed = (self.rows.ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(16)
+        chosen = np.arange(len(self))
+        if len(self) > SAMPLE:
+            chosen = np.argpartition(mixed, SAMPLE)[:SAMPLE]
+        chosen = chosen[np.argsort(self.rows.ids[chosen])]
+        self._sample_vectors = self.rows.vectors[chosen].astype(np.float32)
+        self._sample_stances = self.rows.stances[chosen]
+        self._sampled = len(self)
 
-    def _ids(self) -> npt.NDArray[np.int64]:
-        import faiss
+    # -- cells --------------------------------------------------------------------------------------------------
 
-        return np.asarray(faiss.vector_to_array(self._index.id_map), np.int64)
+    def tidy(self, stopping: Callable[[], bool] = lambda: False, rest: float = 0.002) -> bool:
+        """Divide a large library into cells, or put in order what has come since. To be called in the background.
 
-    def save(self, path: Path, key: SnapshotKey) -> None:
-        """Write a snapshot: whole or not at all. Searches wait only while memory is copied."""
-        import faiss
+        Works in small steps with a ``rest`` in seconds between them, in which searches go on; every state in between
+        answers as right as the last. Needs `use_bank`. Moves vectors, never copies them. Ends early if ``stopping``.
+        Returns whether there was anything to do.
+        """
+        if self._bank is None or len(self) < DIVIDED_FROM:
+            return False
+        if self.cells is None or len(self.cells) * 2 < number_for(len(self)):
+            self._divide(stopping, rest)
+            return True
+        if self.cells.probes and len(self) - self.ordered > UNSORTED * len(self):
+            self._sort(stopping, rest)
+            return True
+        return False
 
-        with self._lock:
-            seq, mark, data = self.seq, self.mark, faiss.serialize_index(self._index).tobytes()
-        checksum = _checksum(seq, mark, data)
-        header = {"format": FORMAT, "seq": seq, "mark": mark, "bytes": len(data), "crc32": checksum, "key": asdict(key)}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                file.write(json.dumps(header).encode() + b"\n")
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        self.saved_seq, self.saved_at = seq, time.monotonic()
-        log.debug("snapshot written path=%s seq=%d", path.name, seq)
+    def _divide(self, stopping: Callable[[], bool], rest: float) -> None:
+        count = number_for(len(self))
+        log.info("index is divided pictures=%d cells=%d", len(self), count)
+        with self.lock:
+            picked = np.linspace(0, len(self) - 1, min(len(self), SAMPLED * count)).astype(np.int64)
+            sample = self.rows.vectors[picked]
+        centres = learned(sample.astype(np.float32), count)
+        with self.lock:
+            self.cells, self.ordered = Cells(centres, 0), 0
+            self.rows.cells[:] = NOWHERE
+        while self._place_some(self.cells):
+            if stopping():
+                return
+            time.sleep(rest)
+        self._sort(stopping, rest)
+        if stopping():
+            return
+        probes = self._probes_needed(self.cells, rest)
+        if probes > MOST_PROBED * count:
+            log.info("index stays whole, its vectors don't fall into cells needed=%d of=%d", probes, count)
+            probes = 0
+        with self.lock:
+            self.cells = replace(self.cells, probes=probes)
+        log.info("index divided probes=%d", probes)
+
+    def _place_some(self, cells: Cells) -> bool:
+        """Find the cells of some pictures that have none yet; who comes meanwhile finds its own."""
+        with self.lock:
+            waiting = np.flatnonzero(self.rows.cells == NOWHERE)[:STEP]
+            self.rows.cells[waiting] = cells.of(self.rows.vectors[waiting])
+            return bool(waiting.size)
+
+    def _sort(self, stopping: Callable[[], bool], rest: float) -> None:
+        """Bring the rows of each cell together. Until it is there, every search looks at a row."""
+        with self.lock:
+            self.ordered = 0
+        while self._sort_some() and not stopping():
+            time.sleep(rest)
+
+    def _sort_some(self) -> bool:
+        with self.lock:
+            others = self.rows.cells[self.ordered :]
+            reached = self.rows.cells[self.ordered - 1] if self.ordered else 0
+            following = np.argsort(others, kind="stable")
+            # What came too late for its cell stays behind all cells until the next time.
+            following = following[np.searchsorted(others[following], reached) :][: 16 * STEP]
+            if following.size:
+                self.rows.bring(self.ordered + following, self.ordered)
+                self.ordered += len(following)
+                self.moves += 1
+            return bool(following.size)
+
+    def _probes_needed(self, cells: Cells, rest: float) -> int:
+        """How many cells hold `RECALL` of the ten nearest, for texts and for pictures."""
+        assert self._bank is not None  # noqa: S101 - `tidy` has looked
+        with self.lock:
+            picked = np.linspace(0, len(self) - 1, PROVING).astype(np.int64)
+            pictures = self.rows.vectors[picked].astype(np.float32)
+        texts = self._bank[np.linspace(0, len(self._bank) - 1, PROVING).astype(np.int64)]
+        needed = []
+        for queries in (texts, pictures):
+            depths = []
+            for query in np.ascontiguousarray(queries, np.float32):
+                with self.lock:
+                    best, _ = self._scanner.best(self.rows, query, 10, [(0, len(self))])
+                    owners = self.rows.cells[best]
+                depths.append(np.argsort(cells.order(query))[owners])
+                time.sleep(rest)
+            needed.append(int(np.quantile(np.concatenate(depths), RECALL, method="higher")) + 1)
+        return max(needed)
 
 
-def load_snapshot(path: Path, key: SnapshotKey) -> VectorIndex | None:
-    """Read a snapshot; ``None``, with the reason in the log, if it is missing, damaged, or of something else."""
-    import faiss
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Pictures in order, with what relevance needs of them. So many have ``competed``."""
 
-    try:
-        with path.open("rb") as file:
-            header: dict[str, Any] = json.loads(file.readline())
-            data = file.read()
-        if header["format"] != FORMAT or header["key"] != asdict(key):
-            raise ValueError("it is of another catalog, model or version")
-        if len(data) != header["bytes"] or _checksum(header["seq"], header["mark"], data) != header["crc32"]:
-            raise ValueError("it is damaged")
-        index = faiss.deserialize_index(np.frombuffer(data, np.uint8))  # of its real class already, and the owner
-        if not isinstance(index, faiss.IndexIDMap) or index.d != key.space.dimension:
-            raise ValueError("it holds another kind of index")
-        return VectorIndex(key.space.dimension, index, int(header["seq"]), int(header["mark"]))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        log.warning("snapshot ignored, the index is rebuilt from the catalog path=%s reason=%s", path.name, error)
-        return None
+    ids: npt.NDArray[np.int64]
+    scores: FloatArray
+    stances: FloatArray
+    competed: int
+
+    def only(self, places: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> _Found:
+        return replace(self, ids=self.ids[places], scores=self.scores[places], stances=self.stances[places])
+
+    def and_behind(self, others: _Found, k: int) -> _Found:
+        """These, and behind them those of ``others`` that are not among them; ``k`` in all."""
+        rest = others.only(~np.isin(others.ids, self.ids))
+        return replace(
+            self,
+            ids=np.concatenate([self.ids, rest.ids])[:k],
+            scores=np.concatenate([self.scores, rest.scores])[:k],
+            stances=np.concatenate([self.stances, rest.stances])[:k],
+        )
 
 
-class IndexCache:
-    """Indexes in memory, by space. One that nobody used for ``ttl`` seconds is written down and let go.
+class _Scanner:
+    """faiss's own loop over float16 codes, run over rows that lie where we want them. For one thread at a time.
 
-    ``identity`` tells which catalog this is: a snapshot of another one is not used.
+    `IndexScalarQuantizer.search` is the same loop, but enters an OpenMP region for it: with all cores busy, its threads
+    wait for each other several times as long as the search takes.
     """
 
-    def __init__(self, folder: Path, ttl: float, identity: Callable[[], str]) -> None:
-        self._folder = folder
-        self._identity = identity
-        self._lock = threading.Lock()
-        self._indexes: TTLCache[int, VectorIndex] = TTLCache(maxsize=4, ttl=ttl)
-        self._keys: dict[int, SnapshotKey] = {}
+    def __init__(self, dimension: int) -> None:
+        self._dimension = dimension
+        self._scanners: tuple[Any, Any] | None = None
 
-    def get(self, space_id: int, space: EmbeddingSpace, log: Log) -> VectorIndex:
-        """The index of a space, up to date with its log."""
-        with self._lock:
-            index = self._indexes.get(space_id)
-            if index is None:
-                key = self._keys[space_id] = SnapshotKey(self._identity(), space)
-                index = load_snapshot(self._path(space_id), key)
-                if index is None or not _belongs(index, log):
-                    index = VectorIndex(space.dimension)
-            self._indexes[space_id] = index  # set anew, so that its time starts from its last use
-        index.follow(log)
-        return index
+    def best(
+        self,
+        rows: Rows,
+        query: FloatArray,
+        k: int,
+        ranges: list[tuple[int, int]],
+        competing: npt.NDArray[np.bool_] | None = None,
+    ) -> tuple[Positions, FloatArray]:
+        """Positions and scores of the ``k`` best rows in ``ranges``, in no order; there must be as many."""
+        import faiss
 
-    def tend(self) -> None:
-        """Called now and then: write down what has grown, let go of what has not been used."""
-        with self._lock:
-            in_use = dict(self._indexes)
-            expired = {space_id: index for space_id, index in self._indexes.expire() if index.seq > index.saved_seq}
-        for space_id, index in in_use.items():
-            if index.seq > index.saved_seq and time.monotonic() - index.saved_at > SNAPSHOT_SECONDS:
-                self._save(space_id, index)
-        for space_id, index in expired.items():
-            self._save(space_id, index)
+        everything, some = self._scanners or self._make()
+        scanner = everything
+        if competing is not None:
+            scanner, bits = some, np.packbits(competing, bitorder="little")
+            self._selector.n, self._selector.bitmap = len(bits), faiss.swig_ptr(bits)
+        positions, scores = np.full(k, -1, np.int64), np.full(k, -np.inf, np.float32)  # a heap, worst first
+        if k:
+            scanner.set_query(faiss.swig_ptr(query))
+        for start, end in ranges if k else ():
+            if start < end:
+                codes, numbers = rows.vectors[start:end].view(np.uint8), rows.numbers[start:end]
+                result = faiss.swig_ptr(scores), faiss.swig_ptr(positions)
+                scanner.scan_codes(end - start, faiss.swig_ptr(codes), faiss.swig_ptr(numbers), *result, k)
+        return positions, scores
 
-    def close(self) -> None:
-        """Write down what has changed, so that the next start is fast."""
-        with self._lock:
-            indexes = dict(self._indexes)
-        for space_id, index in indexes.items():
-            if index.seq > index.saved_seq:
-                self._save(space_id, index)
+    def _make(self) -> tuple[Any, Any]:
+        """A scanner for all rows, and one for those of a selector; made once, since Python can't free them."""
+        import faiss
 
-    def _save(self, space_id: int, index: VectorIndex) -> None:
-        try:
-            index.save(self._path(space_id), self._keys[space_id])
-        except OSError as error:  # a full disk costs the next start some time, nothing else
-            log.warning("snapshot not written space=%d reason=%s", space_id, error)
-
-    def _path(self, space_id: int) -> Path:
-        return self._folder / f"space-{space_id}.snapshot"
-
-
-def _checksum(seq: int, mark: int, data: bytes) -> int:
-    # Over `seq` as well: were that wrong, entries of the log would be passed over for ever.
-    return zlib.crc32(data, zlib.crc32(f"{seq} {mark}".encode()))
-
-
-def _belongs(index: VectorIndex, log: Log) -> bool:
-    """Whether the log still has the entry that the index read last.
-
-    It has not where the catalog was set back to an older copy, and has since grown past that ``seq`` in another way.
-    """
-    last = log.entry(index.seq)
-    return index.seq == 0 or (last is not None and last.mark == index.mark)
-
-
-def _empty(dimension: int) -> faiss.IndexIDMap:
-    import faiss
-
-    exact = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-    return faiss.IndexIDMap(exact)
-
-
-def _only(allowed: npt.NDArray[np.int64] | None) -> faiss.SearchParameters | None:
-    import faiss
-
-    if allowed is None:
-        return None
-    return faiss.SearchParameters(sel=faiss.IDSelectorBatch(allowed))  # type: ignore[call-arg]
+        quantizer: Any = faiss.ScalarQuantizer(self._dimension, faiss.ScalarQuantizer.QT_fp16)
+        self._quantizer = quantizer  # the scanners read from it
+        self._selector: Any = faiss.IDSelectorBitmap(np.zeros(1, np.uint8))  # type: ignore[call-arg,arg-type]
+        make = quantizer.select_InvertedListScanner
+        metric = faiss.METRIC_INNER_PRODUCT
+        self._scanners = (make(metric, None, False, None), make(metric, None, False, self._selector))
+        return self._scanners

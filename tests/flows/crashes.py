@@ -51,7 +51,7 @@ STEPS = {
     "a file was removed, nobody noted it": Step("app.media.store:Store.remove", after=True),
     "a removal was finished": Step("app.catalog.images:Images.finish_removal", after=True),
     "a snapshot is to be named": Step("os:replace", after=False, when=lambda _, to: str(to).endswith(".snapshot")),
-    "a snapshot was written": Step("app.vectors.index:VectorIndex.save", after=True),
+    "a snapshot was written": Step("app.vectors.snapshots:save_snapshot", after=True),
 }
 
 

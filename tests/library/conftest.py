@@ -19,7 +19,7 @@ from app.media.decoding import Decoder
 from app.media.store import Store
 from app.models import Image
 from app.vectors.encoder import BackgroundEncoder, Encoder
-from app.vectors.index import IndexCache
+from app.vectors.snapshots import IndexCache
 from tests.catalogs import empty_catalog
 from tests.encoders import ColourEncoder
 from tests.pictures import picture

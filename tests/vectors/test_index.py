@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.models import EmbeddingSpace, FloatArray, LogEntry
-from app.vectors.index import IndexCache, SnapshotKey, VectorIndex, load_snapshot
+from app.vectors.index import VectorIndex
+from app.vectors.snapshots import IndexCache, SnapshotKey, load_snapshot, save_snapshot
 from tests.catalogs import newest, unit_vectors
 from tests.vectors.logs import MemoryLog, brute_force
 
@@ -218,7 +219,7 @@ def path(tmp_path: Path) -> Path:
 def test_a_snapshot_comes_back_as_it_was(path: Path) -> None:
     log = filled()
     log.put(7, None)
-    following(log).save(path, KEY)
+    save_snapshot(following(log), path, KEY)
     loaded = load_snapshot(path, KEY)
     assert loaded is not None
     assert_right(loaded, log)
@@ -260,7 +261,7 @@ SPOILED: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("how", SPOILED)
 def test_a_spoiled_snapshot_is_ignored_and_said_so(how: str, path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    following(filled()).save(path, KEY)
+    save_snapshot(following(filled()), path, KEY)
     path.write_bytes(SPOILED[how](path.read_bytes()))
     assert load_snapshot(path, KEY) is None
     assert "rebuilt from the catalog" in caplog.text
@@ -273,7 +274,7 @@ def test_a_flipped_bit_or_a_missing_end_never_gives_a_wrong_answer(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "spoiled.snapshot"
     log = filled(10)
-    following(log).save(path, KEY)
+    save_snapshot(following(log), path, KEY)
     data = bytearray(path.read_bytes())
     where = int(place * len(data))
     data[where] ^= 1 << bit
@@ -282,7 +283,7 @@ def test_a_flipped_bit_or_a_missing_end_never_gives_a_wrong_answer(
 
 
 def test_a_snapshot_of_another_space_is_not_used(path: Path) -> None:
-    following(filled()).save(path, KEY)
+    save_snapshot(following(filled()), path, KEY)
     for other in (replace(SPACE, fingerprint="2"), replace(SPACE, model="other"), replace(SPACE, dimension=8)):
         assert load_snapshot(path, SnapshotKey("catalog", other)) is None
     assert load_snapshot(path, SnapshotKey("another", SPACE)) is None
@@ -322,7 +323,7 @@ def test_a_closed_cache_starts_again_from_its_snapshot(path: Path) -> None:
 @pytest.mark.parametrize("how", SPOILED)
 def test_whatever_the_snapshot_the_answers_are_right(how: str, path: Path) -> None:
     log = filled()
-    following(log).save(path, KEY)
+    save_snapshot(following(log), path, KEY)
     path.write_bytes(SPOILED[how](path.read_bytes()))
     log.put(1, None)
     started = Cache(path.parent)
@@ -335,13 +336,13 @@ def test_whatever_the_snapshot_the_answers_are_right(how: str, path: Path) -> No
 
 def test_a_snapshot_ahead_of_the_log_belongs_to_another_past(path: Path) -> None:
     """The catalog was set back to an older copy."""
-    following(filled(50)).save(path, KEY)
+    save_snapshot(following(filled(50)), path, KEY)
     log = filled(20, seed=3)
     assert_right(Cache(path.parent).get(log), log)
 
 
 def test_a_snapshot_of_another_catalog_or_model_is_not_used(path: Path) -> None:
-    following(filled(10)).save(path, KEY)
+    save_snapshot(following(filled(10)), path, KEY)
     log = filled(30, seed=3)
     assert_right(Cache(path.parent, catalog="another").get(log), log)
     assert_right(Cache(path.parent).get(log, replace(SPACE, fingerprint="2")), log)
@@ -407,7 +408,7 @@ def test_a_growing_index_is_written_down_now_and_then(path: Path, monkeypatch: p
     index = cache.get(log)
     cache.cache.tend()
     assert not path.exists(), "not at once"
-    monkeypatch.setattr("app.vectors.index.SNAPSHOT_SECONDS", -1.0)
+    monkeypatch.setattr("app.vectors.snapshots.SNAPSHOT_SECONDS", -1.0)
     cache.cache.tend()
     assert path.exists()
     written = path.stat().st_mtime_ns
@@ -423,7 +424,7 @@ def test_a_full_disk_costs_the_snapshot_and_nothing_else(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     before = filled(10)
-    following(before).save(path, KEY)
+    save_snapshot(following(before), path, KEY)
     log, cache = filled(), Cache(path.parent)
     index = cache.get(log)
     monkeypatch.setattr(os, "fsync", full)
@@ -465,7 +466,7 @@ def test_searches_go_on_while_the_index_follows(path: Path) -> None:
 
 
 def test_a_snapshot_of_another_history_of_the_same_catalog_is_not_used(path: Path) -> None:
-    following(filled(10)).save(path, KEY)
+    save_snapshot(following(filled(10)), path, KEY)
     restored = MemoryLog()  # set back to nothing, and filled again in another order up to the same seq
     for vector in list(filled(10).alive().values())[::-1]:
         restored.put(len(restored.alive()) + 1, vector)
