@@ -6,14 +6,20 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from pydantic import ValidationError
 
 from app.config import Settings
+from app.errors import GlimpseError
+from app.models import Scope
+
+if TYPE_CHECKING:
+    from app.library.access import Access
 
 cli = typer.Typer(
     add_completion=False, no_args_is_help=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
@@ -26,6 +32,7 @@ def main(
     host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on [3000].")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder that holds `images/` and `index/`.")] = None,
+    open: Annotated[bool, typer.Option("--open", help="Serve other machines without a password.")] = False,
     model: Annotated[str | None, typer.Option(help="Model by name or folder [auto].")] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Fill an empty gallery with drawn pictures.")] = False,
     reload: Annotated[bool, typer.Option("--reload", help="Start again when the code changes.")] = False,
@@ -36,7 +43,8 @@ def main(
 
     Every option is a setting as well (`GLIMPSE_PORT=8080`); README.md lists them all.
     """
-    chosen = {"host": host, "port": port, "data": data, "model": model, "demo": demo or None}
+    chosen = {"host": host, "port": port, "data": data, "open": open or None, "model": model}
+    chosen |= {"demo": demo or None}
     # Through the environment, so that the processes this one starts have the same settings.
     os.environ.update({f"GLIMPSE_{name.upper()}": str(value) for name, value in chosen.items() if value is not None})
     if context.invoked_subcommand is None:
@@ -58,6 +66,7 @@ def _serve(reload: bool) -> None:
     import uvicorn
 
     settings = _settings()
+    _refuse_to_be_open_by_mistake(settings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when it has ended in good order
     uvicorn.run(
         "app.main:app_from_environment",
@@ -70,6 +79,97 @@ def _serve(reload: bool) -> None:
         server_header=False,
         timeout_graceful_shutdown=5,
     )
+
+
+def _refuse_to_be_open_by_mistake(settings: Settings) -> None:
+    """Other machines are served only with a password, or where a person said that they need none."""
+    if settings.is_local or settings.open or _access(settings).is_locked:
+        return
+    typer.echo(
+        f"Listening on {settings.host} lets other machines in, and no password is set.\n"
+        "Set one with `python run.py password`, or start with --open (GLIMPSE_OPEN=true) if everybody who can reach\n"
+        "this machine may see, add and remove pictures.",
+        err=True,
+    )
+    raise typer.Exit(2)
+
+
+@cli.command()
+def password(
+    remove: Annotated[bool, typer.Option("--remove", help="Ask for no password any more.")] = False,
+) -> None:
+    """Set the password that the gallery asks for. It holds at once, also for a server that runs; all sessions end.
+
+    Example: `python run.py password`, or from a script: `python run.py password < file`.
+    """
+    access = _access(_settings())
+    if remove:
+        access.remove_password()
+        typer.echo("No password is asked for any more.")
+        return
+    if sys.stdin.isatty():
+        chosen = typer.prompt("New password", hide_input=True, confirmation_prompt="The same again")
+    else:
+        chosen = sys.stdin.readline().rstrip("\r\n")
+    with _told():
+        access.set_password(chosen)
+    typer.echo("The gallery asks for this password from now on.")
+
+
+keys = typer.Typer(help="Keys by which programs use the API where a password is set.", no_args_is_help=True)
+cli.add_typer(keys, name="keys")
+
+
+@keys.command("list")
+def list_keys() -> None:
+    """Names and scopes of all keys.
+
+    Example: `python run.py keys list`
+    """
+    for key in _access(_settings()).keys:
+        typer.echo(f"{key.name}\t{key.scope}\t{key.created_at:%Y-%m-%d}")
+
+
+@keys.command("add")
+def add_key(
+    name: Annotated[str, typer.Argument(help="What uses it.")],
+    scope: Annotated[
+        Scope, typer.Option(help="`read` looks and searches, `write` adds and deletes as well.")
+    ] = Scope.READ,
+) -> None:
+    """Make a key and print it, this once: send it as `Authorization: Bearer KEY`.
+
+    Example: `python run.py keys add backup --scope read`
+    """
+    with _told():
+        typer.echo(_access(_settings()).add_key(name, scope))
+
+
+@keys.command("revoke")
+def revoke_key(name: Annotated[str, typer.Argument(help="Its name.")]) -> None:
+    """Make a key worthless, at once.
+
+    Example: `python run.py keys revoke backup`
+    """
+    with _told():
+        _access(_settings()).revoke_key(name)
+    typer.echo(f"The key {name} opens nothing any more.")
+
+
+def _access(settings: Settings) -> Access:
+    from app.main import access_of
+
+    return access_of(settings)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """An error that was raised on purpose ends the command with its message."""
+    try:
+        yield
+    except GlimpseError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
 
 
 @cli.command()

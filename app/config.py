@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +22,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(3000, ge=0, le=65535, description="Port to listen on.")
     hosts: str = Field("", description="Public names this is reached by, with commas between; `*` for any.")
+    open: bool = Field(False, description="Serve other machines without a password.")
     model: str = Field(
         "auto",
         min_length=1,
@@ -50,6 +52,16 @@ class Settings(BaseSettings):
     def index(self) -> Path:
         """Folder of the catalog and everything derived from it."""
         return self.data / "index"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether nobody but this machine can reach the address listened on."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
     @property
     def known_hosts(self) -> tuple[str, ...]:

@@ -16,12 +16,14 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.types import Scope
 
+from app.catalog.access import AccessRecords
 from app.catalog.database import Database
 from app.catalog.images import Images
 from app.catalog.receipts import Receipts
 from app.catalog.vectors import Vectors
 from app.catalog.workers import Workers
 from app.config import PROJECT, STARTER_MODEL, Settings
+from app.library.access import Access
 from app.library.indexing import Indexer
 from app.library.intake import Intake
 from app.library.library import Library
@@ -32,6 +34,7 @@ from app.media.pictures import FORMATS
 from app.media.store import Store
 from app.vectors.encoder import BackgroundEncoder, Encoder, load_encoder
 from app.vectors.snapshots import IndexCache
+from app.web.access import SignedInOnly, SignIn
 from app.web.actions import Actions
 from app.web.api import Api, health_router
 from app.web.error_pages import ErrorPages
@@ -105,9 +108,11 @@ def create_app(settings: Settings, load: LoadEncoder | None = None) -> FastAPI:
     app.include_router(Files(library).router())
     app.include_router(Actions(library, limits).router())
     app.include_router(Api(library, limits).router())
+    app.include_router(SignIn(library.access, renderer).router())
     app.include_router(health_router(library))
     app.mount("/static", ImmutableFiles(directory=PROJECT / "static"), name="static")
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5, exclude_content_types=SENT_AS_THEY_ARE)
+    app.add_middleware(SignedInOnly, access=library.access)
     app.add_middleware(SameOriginOnly)
     app.add_middleware(KnownHosts, hosts=settings.known_hosts)
     app.add_middleware(SecurityHeaders)
@@ -137,7 +142,15 @@ def _library(settings: Settings, core: Core, wake: Callable[[], None]) -> Librar
         intake=Intake(core.images, core.store, settings.max_pixels, wake),
         searcher=Searcher(core.images, core.vectors, indexes, core.encoder, core.decoder, settings.index_ttl),
         status=StatusReader(core.images, core.workers, core.encoder),
+        access=Access(AccessRecords(core.database)),
     )
+
+
+def access_of(settings: Settings) -> Access:
+    """Password and keys of the library alone, for the command line."""
+    database = Database(settings.catalog_url)
+    database.migrate()
+    return Access(AccessRecords(database))
 
 
 def _worker_process(settings: Settings) -> WorkerProcess:

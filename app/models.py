@@ -203,3 +203,30 @@ class LibraryStatus:
         if not self.counts.to_do or self.worker.rate <= 0:
             return None
         return self.counts.to_do / self.worker.rate
+
+
+class Scope(StrEnum):
+    """What a key opens: ``read`` looks, searches and downloads, ``write`` adds and deletes as well."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A program's key, without the key itself: ``digest`` is its SHA-256 in hex."""
+
+    name: str
+    digest: str
+    scope: Scope
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRecord:
+    """Who may come in. ``password``: an Argon2 hash, or ``None`` where none is asked for."""
+
+    password: str | None
+    secret: bytes
+    """Signs sessions; a new one ends them all."""
+    keys: tuple[ApiKey, ...]

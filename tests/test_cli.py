@@ -94,7 +94,8 @@ class TestServing:
 
     def test_takes_every_option_as_a_setting_of_all_its_processes(self, ran: Ran, tmp_path: Path) -> None:
         data = tmp_path / "my pictures"
-        invoke("--host", "0.0.0.0", "--port", "8080", "--data", str(data), "--model", "clip-ViT-B-32", "--demo")  # noqa: S104
+        everywhere = ("--host", "0.0.0.0", "--open")  # noqa: S104
+        invoke(*everywhere, "--port", "8080", "--data", str(data), "--model", "clip-ViT-B-32", "--demo")
         assert (ran.options["host"], ran.options["port"]) == ("0.0.0.0", 8080)  # noqa: S104
         settings = ran.settings
         assert settings is not None
@@ -157,3 +158,52 @@ def test_a_wrong_setting_is_told_by_its_name(ran: Ran, monkeypatch: pytest.Monke
     assert "GLIMPSE_PAGE_SIZE is '0'" in result.output
     assert "Traceback" not in result.output
     assert ran.options == {}
+
+
+class TestAccess:
+    OTHERS = ("0.0.0.0", "::", "192.168.1.7", "nas.local")  # noqa: S104
+
+    @pytest.mark.parametrize("host", OTHERS)
+    def test_other_machines_are_not_served_by_mistake(self, ran: Ran, tmp_path: Path, host: str) -> None:
+        words = invoke("--host", host, "--data", str(tmp_path), code=2)
+        assert not ran.options
+        assert "python run.py password" in words
+        assert "--open" in words
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.1.2.3"])
+    def test_this_machine_is_served_without_a_password(self, ran: Ran, tmp_path: Path, host: str) -> None:
+        invoke("--host", host, "--data", str(tmp_path))
+        assert ran.options["host"] == host
+
+    def test_with_a_password_they_are_served(self, ran: Ran, tmp_path: Path) -> None:
+        words = run_with_input("correct horse\n", "--data", str(tmp_path), "password")
+        assert "asks for this password" in words
+        invoke("--host", "0.0.0.0", "--data", str(tmp_path))  # noqa: S104
+        assert ran.options["host"] == "0.0.0.0"  # noqa: S104
+
+    def test_a_password_can_be_taken_away(self, ran: Ran, tmp_path: Path) -> None:
+        run_with_input("correct horse\n", "--data", str(tmp_path), "password")
+        invoke("--data", str(tmp_path), "password", "--remove")
+        invoke("--host", "0.0.0.0", "--data", str(tmp_path), code=2)  # noqa: S104
+
+    def test_a_short_password_is_refused_with_a_reason(self, ran: Ran, tmp_path: Path) -> None:
+        assert "at least 8" in run_with_input("short\n", "--data", str(tmp_path), "password", code=1)
+
+    def test_keys_are_made_listed_and_revoked(self, ran: Ran, tmp_path: Path) -> None:
+        data = ("--data", str(tmp_path))
+        key = invoke(*data, "keys", "add", "backup", "--scope", "write")
+        assert key.startswith("glimpse_")
+        assert "backup" in (listed := invoke(*data, "keys", "list"))
+        assert "write" in listed
+        assert key not in listed
+        assert "already" in invoke(*data, "keys", "add", "backup", code=1)
+        invoke(*data, "keys", "revoke", "backup")
+        assert invoke(*data, "keys", "list") == ""
+        assert "no key backup" in invoke(*data, "keys", "revoke", "backup", code=1)
+
+
+def run_with_input(text: str, *arguments: str, code: int = 0) -> str:
+    """What the command says when ``text`` comes through a pipe."""
+    result = CliRunner().invoke(cli, arguments, input=text, env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"})
+    assert result.exit_code == code, result.output
+    return " ".join(result.output.split())

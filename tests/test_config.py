@@ -47,6 +47,7 @@ CHANGED: dict[str, Any] = {
     "data": Path("/mnt/my pictures"),
     "host": "0.0.0.0",  # noqa: S104 - a value like any other
     "port": 8080,
+    "open": True,
     "model": "clip-ViT-B-32",
     "worker": False,
     "demo": True,

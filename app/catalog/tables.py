@@ -123,3 +123,25 @@ receipts = Table(
     Index(None, "created_at"),
 )
 """What became of each file of an upload by the plain form, for the page that tells."""
+
+access = Table(
+    "access",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("password", Text),
+    Column("secret", LargeBinary, nullable=False),
+)
+"""One row. ``password``: an Argon2 hash, or NULL where none is asked for; ``secret``: 32 bytes that sign sessions."""
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("scope", String(8), nullable=False),
+    Column("created_at", DateTime, nullable=False),
+    UniqueConstraint("name"),
+    UniqueConstraint("digest"),
+)
+"""``digest``: SHA-256 of the key in hex. Keys are 256 random bits, so nothing slower is needed."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from app.catalog.images import Images
 from app.catalog.receipts import Receipts
+from app.library.access import Access
 from app.library.intake import Intake
 from app.library.search import Searcher
 from app.library.status import StatusReader
@@ -22,3 +23,4 @@ class Library:
     intake: Intake
     searcher: Searcher
     status: StatusReader
+    access: Access

@@ -161,6 +161,7 @@ class Pages:
             data_folder=self._data_folder,
             bytes_of_originals=self._library.images.total_bytes(),
             versions=(("python", platform.python_version()), *versions),
+            locked=self._library.access.is_locked,
         )
         return self._renderer.page(request, page)
 

@@ -239,6 +239,8 @@ class StatusPage:
     data_folder: str
     bytes_of_originals: int
     versions: tuple[tuple[str, str], ...]
+    locked: bool
+    """Whether a password is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +251,17 @@ class HelpPage:
 
     status: LibraryStatus
     example: Image | None
+
+
+@dataclass(frozen=True, slots=True)
+class LoginPage:
+    """`login.html`: the password, and on to ``target``. Tells nothing about the library."""
+
+    template: ClassVar[str] = "login.html"
+    status: ClassVar[None] = None
+
+    target: str
+    complaint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +298,16 @@ class TilesFragment:
 
 
 Page: TypeAlias = (
-    GalleryPage | SearchPage | ImagePage | AddPage | ReceiptPage | ProblemsPage | StatusPage | HelpPage | ErrorPage
+    GalleryPage
+    | SearchPage
+    | ImagePage
+    | AddPage
+    | ReceiptPage
+    | ProblemsPage
+    | StatusPage
+    | HelpPage
+    | LoginPage
+    | ErrorPage
 )
 Fragment: TypeAlias = GalleryPage | SearchPage | StatusFragment | TilesFragment
 

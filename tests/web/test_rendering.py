@@ -37,6 +37,7 @@ from app.web.rendering import (
     GalleryPage,
     HelpPage,
     ImagePage,
+    LoginPage,
     Page,
     ProblemsPage,
     ReceiptPage,
@@ -126,7 +127,8 @@ def every_page(image: Image, status: LibraryStatus = IDLE) -> Iterator[Page]:
         ),
     )
     yield ProblemsPage(status, (replace(image, state=ImageState.FAILED, reason=name),), "/problems?before=3")
-    yield StatusPage(status, "/srv/pictures", 1_830_000_000, (("python", "3.11"),))
+    yield StatusPage(status, "/srv/pictures", 1_830_000_000, (("python", "3.11"),), locked=bool(status.counts.total))
+    yield LoginPage(f"/search?q={name}", "This is not the password.")
     yield ErrorPage(status, 404, "Not here", name)
     yield ErrorPage(None, 500, "This did not work", name)
 

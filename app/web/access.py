@@ -1,0 +1,170 @@
+"""The front door: who has no session and no key gets the page that asks for the password, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from cachetools import TTLCache
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.errors import TooLarge
+from app.library.access import SESSION_SECONDS, Access
+from app.models import Scope as KeyScope
+from app.web.error_pages import API, PROBLEM
+from app.web.rendering import LoginPage, Renderer
+
+COOKIE = "glimpse_session"
+OPEN_PATHS = ("/login", "/healthz", "/readyz")
+OPEN_FOLDERS = ("/static/",)
+READING_POSTS = ("/api/v1/search", "/api/v1/search/image")
+"""Requests that change nothing although they are POSTs."""
+ATTEMPTS, PAUSE_SECONDS = 10, 300
+"""Wrong passwords from one address before it has to wait, and for how long they count."""
+LONGEST_FORM = 10_000
+WHAT_TO_DO = "Sign in at /login, or send a key: Authorization: Bearer glimpse_… (made with python run.py keys add)."
+
+
+class SignedInOnly:
+    """Lets through who has a session or a key that opens what is asked for; everybody where no password is set."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app = app
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or _is_open(_path(scope)):
+            await self._app(scope, receive, send)
+            return
+        if self._access.is_fresh:
+            refusal = self._refusal(scope)
+        else:
+            refusal = await run_in_threadpool(self._refusal, scope)
+        await (refusal or self._app)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        if not self._access.is_locked:
+            return None
+        headers = Headers(scope=scope)
+        kind, _, key = headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer":
+            allowed = self._access.scope_of(key.strip())
+            if allowed is None:
+                return _problem(401, "This key is not known", "It may have been revoked. " + WHAT_TO_DO)
+            if allowed is KeyScope.READ and not _only_reads(scope):
+                return _problem(403, "This key only reads", "Make one with --scope write to add and delete pictures.")
+            return None
+        if self._access.session_holds(cookie_parser(headers.get("cookie", "")).get(COOKIE, "")):
+            return None
+        return _sign_in_first(scope, headers)
+
+
+class SignIn:
+    """Signing in and out."""
+
+    def __init__(self, access: Access, renderer: Renderer) -> None:
+        self._access = access
+        self._renderer = renderer
+        self._failures: TTLCache[str, int] = TTLCache(10_000, PAUSE_SECONDS)
+
+    def router(self) -> APIRouter:
+        router = APIRouter(include_in_schema=False)
+        router.get("/login", response_class=HTMLResponse)(self.ask)
+        router.post("/login")(self.sign_in)
+        router.post("/logout")(self.sign_out)
+        return router
+
+    def ask(self, request: Request, next: Annotated[str, Query(max_length=4000)] = "/") -> Response:
+        if not self._access.is_locked:
+            return _see(request, "/")
+        return self._renderer.page(request, LoginPage(safe_path(next)))
+
+    async def sign_in(self, request: Request) -> Response:
+        form = await _read_form(request)
+        target = safe_path(form.get("next", "/"))
+        address = request.client.host if request.client else ""
+        if self._failures.get(address, 0) >= ATTEMPTS:
+            page = LoginPage(target, f"Too many wrong passwords. Try again in {PAUSE_SECONDS // 60} minutes.")
+            response: Response = self._renderer.page(request, page, 429)
+            response.headers["Retry-After"] = str(PAUSE_SECONDS)
+            return response
+        if not await run_in_threadpool(self._access.password_fits, form.get("password", "")):
+            self._failures[address] = self._failures.get(address, 0) + 1
+            return self._renderer.page(request, LoginPage(target, "This is not the password."), 403)
+        self._failures.pop(address, None)
+        response = _see(request, target)
+        response.set_cookie(
+            COOKIE,
+            await run_in_threadpool(self._access.begin_session),
+            max_age=SESSION_SECONDS,
+            path=request.scope.get("root_path", "") or "/",
+            secure=request.url.scheme == "https",
+            httponly=True,
+            samesite="lax",
+        )
+        return response
+
+    async def sign_out(self, request: Request) -> Response:
+        response = _see(request, "/login")
+        response.delete_cookie(COOKIE, path=request.scope.get("root_path", "") or "/")
+        return response
+
+
+def safe_path(target: str) -> str:
+    """``target`` where it is a path on this server, else ``/``: nobody is sent to another site from here."""
+    parts = urlsplit(target) if target.isprintable() and "\\" not in target else None
+    inside = parts is not None and not parts.scheme and not parts.netloc and parts.path.startswith("/")
+    return target if inside and not target.startswith("//") else "/"
+
+
+def _path(scope: Scope) -> str:
+    """The path behind the prefix of a reverse proxy."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)
+
+
+def _only_reads(scope: Scope) -> bool:
+    return scope["method"] in ("GET", "HEAD", "OPTIONS") or _path(scope) in READING_POSTS
+
+
+def _sign_in_first(scope: Scope, headers: Headers) -> Response:
+    """A redirect where a person looks at the answer; a plain refusal for scripts, pictures and programs."""
+    if _path(scope).startswith(API):
+        return _problem(401, "Sign in first", WHAT_TO_DO)
+    if scope["method"] != "GET" or headers.get("sec-fetch-dest", "document") != "document":
+        return PlainTextResponse(f"Sign in first. {WHAT_TO_DO}", 401)
+    query = scope["query_string"].decode("latin-1")
+    target = _path(scope) + (f"?{query}" if query else "")
+    asked = f"?{urlencode({'next': target})}" if target != "/" else ""
+    return RedirectResponse(f"{scope.get('root_path', '')}/login{asked}", 303, headers={"Cache-Control": "no-store"})
+
+
+def _problem(status: int, title: str, detail: str) -> Response:
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return JSONResponse(
+        body, status, media_type=PROBLEM, headers={"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    )
+
+
+async def _read_form(request: Request) -> dict[str, str]:
+    """The fields of a small form. Raises `TooLarge`."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LONGEST_FORM:
+            raise TooLarge("This form is too long.")
+    return {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
+
+
+def _see(request: Request, path: str) -> RedirectResponse:
+    return RedirectResponse(f"{request.scope.get('root_path', '')}{path}", 303, headers={"Cache-Control": "no-store"})
