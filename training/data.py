@@ -52,10 +52,15 @@ class Concepts:
     number: dict[str, int]
 
 
-def read_pictures(data: Path) -> list[Picture]:
-    """All pictures of the folder, in file order."""
+def read_pictures(data: Path, work: Path | None = None) -> list[Picture]:
+    """All pictures of the folder, in file order; with `work` those that extend.py added to it as well."""
     with gzip.open(data / "pictures.jsonl.gz", "rt", encoding="utf-8") as lines:
-        return [_picture(json.loads(line)) for line in lines]
+        pictures = [_picture(json.loads(line)) for line in lines]
+    if work and (work / "more.jsonl").exists():
+        with (work / "more.jsonl").open(encoding="utf-8") as lines:
+            added = {"split": "train", "offset": 0, "bytes": 0}
+            pictures += [_picture(json.loads(line) | added) for line in lines]
+    return pictures
 
 
 def _picture(row: dict[str, Any]) -> Picture:
@@ -63,18 +68,21 @@ def _picture(row: dict[str, Any]) -> Picture:
 
 
 def read_pixels(data: Path, work: Path, pictures: list[Picture]) -> Pixels:
-    """uint8 [n, 72, 72, 3] of all pictures, decoded once into `work/pixels.npy` (2.2 GB, held in memory)."""
-    cache = work / "pixels.npy"
+    """uint8 [n, 72, 72, 3] of all pictures, decoded once into a file of `work` (16 kB each) and mapped into memory."""
+    cache = work / f"pixels-{len(pictures)}.npy"
     if not cache.exists():
         blob = (data / "pictures.bin").read_bytes()
         unfinished = work / "pixels.part.npy"
         pixels = np.lib.format.open_memmap(unfinished, "w+", np.uint8, (len(pictures), SIDE, SIDE, 3))
-        for i, picture in enumerate(pictures):
+        stored = [picture for picture in pictures if picture.size]
+        for i, picture in enumerate(stored):
             pixels[i] = decode(blob, picture)
+        if len(stored) < len(pictures):
+            pixels[len(stored) :] = np.load(work / "more.npy", mmap_mode="r")
         pixels.flush()
         unfinished.rename(cache)
-    stored: Pixels = np.load(cache, mmap_mode=None)
-    return stored
+    mapped: Pixels = np.load(cache, mmap_mode="r")
+    return mapped
 
 
 def open_picture(blob: bytes, picture: Picture) -> Image.Image:

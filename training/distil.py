@@ -39,7 +39,7 @@ def known_vectors(folder: Path, work: Path) -> dict[str, corpus.Vectors]:
     path = work / "picture_captions.npy"
     if not path.exists():
         return {}
-    captions = [t for p in data.read_pictures(folder) if p.captioned and p.split == "train" for t in p.texts]
+    captions = [t for p in data.read_pictures(folder, work) if p.captioned and p.split == "train" for t in p.texts]
     return dict(zip(captions, np.load(path), strict=True))
 
 

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from network import PictureNetwork
 from texts import TextMap
 from torch import Tensor
-from train import BATCH, Material, embed, gather, judge, seed_everything, several
+from train import BATCH, Material, embed, gather, judge, reader_of_texts, seed_everything, several
 from trained import read_trained
 
 MANY = 768
@@ -102,6 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of the training pictures")
     parser.add_argument("--work", type=Path, required=True, help="folder that holds picture.pt")
+    parser.add_argument("--warm-start", type=Path, required=True, help="what train.py began with")
     parser.add_argument("--named", type=int, default=60_000, help="how many pictures of concepts to look at")
     parser.add_argument("--captioned", type=int, default=12_000, help="how many pictures with captions")
     parser.add_argument("--drawn", type=int, default=6_000, help="how many drawings")
@@ -119,7 +120,7 @@ def main() -> None:
     if not before.exists():
         shutil.copy(checkpoint, before)
     network, text = read_trained(checkpoint if arguments.again else before)
-    material = gather(arguments.data, arguments.work)
+    material = gather(arguments.data, arguments.work, reader_of_texts(arguments.warm_start, arguments.work))
     polish(material, network, text, arguments)
     log.info("after %s", judge(network, text, material, 64, arguments.device))
     stored = torch.load(before, map_location="cpu", weights_only=False)

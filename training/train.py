@@ -16,6 +16,7 @@ import logging
 import math
 import random
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from typing import Any
 import data
 import drawings
 import numpy as np
+import resume
 import torch
 import torch.nn.functional as F
 from augment import augment, colour_shares, colour_table, relight
@@ -34,10 +36,12 @@ BATCH = 256
 DRAWN = 22
 """Drawings in each batch of 256."""
 POOL = 22_000
-SIZES = ((0.4, 48), (1.0, 64))
+SIZES = ((0.25, 40), (0.55, 48), (1.0, 64))
 """(until this share of the schedule, side in pixels): small pictures first, the side that is searched at for the
 rest."""
-PEAK, WARM = 0.04, 0.04
+PEAK, WARM = 0.06, 0.04
+SHARES = {"imagenet": 0.38, "places": 0.17, "food": 0.15, "sports": 0.05, "flickr8k": 0.1, "coco": 0.005, "corel": 0.02}
+"""How much of every batch comes from the large sources; all others share the rest by their size."""
 WHOLE_SCENES = frozenset({"places", "aerial", "flickr8k", "coco", "corel", "receipts", "memes"})
 NEGATIVE_CAPTIONS = 400
 CHECKPOINT_EVERY = 120.0
@@ -67,10 +71,10 @@ class Material:
     weight: Tensor
 
 
-def gather(folder: Path, work: Path) -> Material:
-    pictures = data.read_pictures(folder)
+def gather(folder: Path, work: Path, teacher: Teacher) -> Material:
+    pictures = data.read_pictures(folder, work)
     pixels = data.read_pixels(folder, work, pictures)
-    teacher, concepts, broad = Teacher(work), data.concepts_of(pictures), data.broader_words(pictures)
+    concepts, broad = data.concepts_of(pictures), data.broader_words(pictures)
     captions = [t for p in pictures if p.captioned and p.split == "train" for t in p.texts]
     vectors, at, where = teacher.encode(captions, "picture_captions"), 0, {}
     for i, picture in enumerate(pictures):
@@ -81,7 +85,10 @@ def gather(folder: Path, work: Path) -> Material:
     number = {tag: i for i, tag in enumerate(words)}
     drawn, drawn_tags = pool_of_drawings(work, pixels, pictures, number)
     train = torch.tensor([i for i, p in enumerate(pictures) if p.split == "train"])
-    weight = torch.tensor([2.5 if pictures[i].source in ("flickr8k", "coco") else 1.0 for i in train.tolist()])
+    sources = [pictures[i].source for i in train.tolist()]
+    counted = Counter(source if source in SHARES else "" for source in sources)
+    share = SHARES | {"": 1 - sum(SHARES.values())}
+    weight = torch.tensor([share[key] / counted[key] for key in (s if s in SHARES else "" for s in sources)])
     broad_number = {b: i for i, b in enumerate(broad)}
     return Material(
         pixels=pixels,
@@ -101,7 +108,7 @@ def gather(folder: Path, work: Path) -> Material:
         drawn=drawn,
         drawn_tags=drawn_tags,
         train=train,
-        weight=weight / weight.sum(),
+        weight=weight,
     )
 
 
@@ -111,6 +118,11 @@ def _overlaps(names: tuple[str, ...], words: dict[str, tuple[str, ...]]) -> bool
     vocabulary = {word.rstrip("s") for wordings in words.values() for text in wordings for word in text.lower().split()}
     small = {"a", "of", "the", "on", "in", "with", "and"}
     return any(word.rstrip("s") in vocabulary - small for name in names for word in name.lower().split())
+
+
+def reader_of_texts(weights: Path, work: Path) -> Teacher:
+    """The text tower of an exported model reads the texts of its own training; else the teacher does."""
+    return Teacher(work, (lambda: resume.read_tower(weights, work)) if weights.is_dir() else None)
 
 
 def pool_of_drawings(
@@ -329,6 +341,15 @@ def average_into(mean: nn.Module, now: nn.Module, step: int) -> None:
             kept.lerp_(value, 1 - keep)
 
 
+def begin_with(weights: Path, material: Material) -> tuple[PictureNetwork, TextMap]:
+    """A folder is an exported model, a file an earlier checkpoint."""
+    if weights.is_dir():
+        some = material.train[:: len(material.train) // 1024].numpy()
+        return resume.read_network(weights, whole_frames(material.pixels[some], 64)), resume.read_text_map(weights)
+    network = PictureNetwork()
+    return network, TextMap(*warm_start(network, weights))
+
+
 class Run:
     """One training: student, averaged weights, optimiser and how far it has come."""
 
@@ -337,9 +358,9 @@ class Run:
         self.device, self.checkpoint = torch.device(arguments.device), arguments.work / "picture.pt"
         self.step, self.seen, self.spent = 0, 0, 0.0
         self.rng, self.table = np.random.default_rng(0), colour_table()
-        network = PictureNetwork().to(memory_format=torch.channels_last)
-        to_text, centre = warm_start(network, arguments.warm_start)
-        student = Student(network, TextMap(to_text, centre), len(material.concepts), len(material.broad))
+        network, text_map = begin_with(arguments.warm_start, material)
+        network = network.to(memory_format=torch.channels_last)
+        student = Student(network, text_map, len(material.concepts), len(material.broad))
         if not self.checkpoint.exists():
             network.eval()
             fit_heads(student, material, arguments.work, self.rng)
@@ -439,7 +460,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of the training pictures")
     parser.add_argument("--work", type=Path, required=True, help="folder for caches, checkpoints and the log")
-    parser.add_argument("--warm-start", type=Path, required=True, help="checkpoint to begin with")
+    parser.add_argument("--warm-start", type=Path, required=True, help="checkpoint or exported model to begin with")
     parser.add_argument("--minutes", type=float, default=0, help="length of the schedule in minutes of training")
     parser.add_argument(
         "--passes", type=float, default=8, help="length of the schedule in passes (when no minutes are given)"
@@ -450,7 +471,7 @@ def main() -> None:
     handlers: list[logging.Handler] = [logging.StreamHandler(), logging.FileHandler(arguments.work / "train.log")]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers)
     seed_everything(0)
-    train(Run(arguments, gather(arguments.data, arguments.work)))
+    train(Run(arguments, gather(arguments.data, arguments.work, reader_of_texts(arguments.warm_start, arguments.work))))
 
 
 if __name__ == "__main__":

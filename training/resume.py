@@ -1,0 +1,99 @@
+"""Takes up an exported model again, so that training can go on where only the folder is left.
+
+Export folds batch norm into the convolutions and the residual text map into two dense layers (see export.py); both
+are undone here without changing what the network computes. What is lost is the optimiser and the training's own heads.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from network import PictureNetwork
+from safetensors.torch import load_file
+from sentence_transformers import SentenceTransformer
+from texts import TextMap
+from torch import Tensor, nn
+from tower import save_student
+
+
+def read_network(folder: Path, calibration: Tensor) -> PictureNetwork:
+    """The picture network of an exported model. `calibration`: float32 [n, 3, s, s], normalised training pictures."""
+    stored = {k: v.float() for k, v in load_file(folder / "image_0_Transformer" / "model.safetensors").items()}
+    network = PictureNetwork()
+    pairs = [module for module in network.modules() if _is_pair(module)]
+    for pair, name in zip(pairs, _names(network), strict=True):
+        kernel = stored[f"{name}.convolution.weight"]
+        pair[0].weight.data.copy_(2 * kernel[:, :3] if name.endswith("stages.0.layers.0.layer.0") else kernel)  # type: ignore[index]
+        pair[1].bias.data.copy_(stored[f"{name}.normalization.bias"])  # type: ignore[index]
+        pair[0].register_forward_hook(_normalise_into(pair[1]))  # type: ignore[index]
+    with torch.inference_mode():
+        network.eval()(calibration)
+    for pair in pairs:
+        pair[0]._forward_hooks.clear()  # type: ignore[index]
+    projection = load_file(folder / "image_2_Dense" / "model.safetensors")
+    network.h.load_state_dict({k.removeprefix("linear."): v.float() for k, v in projection.items()})
+    return network
+
+
+def _is_pair(module: nn.Module) -> bool:
+    return isinstance(module, nn.Sequential) and len(module) > 1 and isinstance(module[1], nn.BatchNorm2d)
+
+
+def _names(network: PictureNetwork) -> list[str]:
+    """Where export.py put each pair of convolution and batch norm, in the order of the network."""
+    names, stage, layer = list[str](), -1, 0
+    for block in network.f:
+        if isinstance(block, nn.Sequential):
+            stage, layer = stage + 1, 0
+            names.append(f"encoder.stages.{stage}.layers.0.layer.0")
+        else:
+            layer += 1
+            names += [f"encoder.stages.{stage}.layers.{layer}.layer.{k}" for k in (0, 1)]
+    return names
+
+
+def _normalise_into(norm: nn.Module) -> object:
+    """A hook on a folded convolution that hands its scale to the batch norm behind it.
+
+    Afterwards the convolution's output has unit variance over the calibration pictures, which is where SGD's step
+    length fits, and the two together compute what they did.
+    """
+
+    def hook(convolution: nn.Module, _inputs: object, output: Tensor) -> Tensor:
+        deviation = output.std((0, 2, 3)).clamp(min=1e-3)
+        convolution.weight.data.div_(deviation[:, None, None, None])  # type: ignore[operator, union-attr]
+        output = output / deviation[:, None, None]
+        mean, variance = output.mean((0, 2, 3)), output.var((0, 2, 3))
+        norm.running_mean.data.copy_(mean)  # type: ignore[operator, union-attr]
+        norm.running_var.data.copy_(variance)  # type: ignore[operator, union-attr]
+        norm.weight.data.copy_(deviation * (variance + norm.eps).sqrt())  # type: ignore[operator, union-attr]
+        norm.bias.data.add_(deviation * mean)  # type: ignore[operator, union-attr]
+        return output
+
+    return hook
+
+
+def read_text_map(folder: Path) -> TextMap:
+    """The text map of an exported model (its centre is one of many that give the same function)."""
+    bend = {k: v.float() for k, v in load_file(folder / "text_3_Dense" / "model.safetensors").items()}
+    join = load_file(folder / "text_4_Dense" / "model.safetensors")["linear.weight"].float()
+    dimension = len(join)
+    hidden = len(bend["linear.weight"]) - 2 * dimension
+    inner, linear = bend["linear.weight"][:hidden], bend["linear.weight"][hidden : hidden + dimension]
+    centre = torch.linalg.lstsq(linear, -bend["linear.bias"][hidden : hidden + dimension]).solution
+    text_map = TextMap(linear, centre, hidden)
+    text_map.bend[0].weight.data.copy_(inner / 8)  # type: ignore[operator, union-attr]
+    text_map.bend[0].bias.data.copy_(bend["linear.bias"][:hidden] + inner @ centre)  # type: ignore[operator, union-attr]
+    text_map.bend[3].weight.data.copy_(join[:, :hidden])  # type: ignore[operator, union-attr]
+    return text_map
+
+
+def read_tower(folder: Path, work: Path) -> SentenceTransformer:
+    """The text tower alone (texts → float32 [n, 384], unit length); its weights are laid into `work` for export.py."""
+    whole = SentenceTransformer(str(folder), device="cpu")
+    parts = list(whole[0].sub_modules["text"])[:3]  # type: ignore[union-attr, arg-type]
+    tokenizer = whole.tokenizer
+    pieces: dict[str, int] = tokenizer.get_vocab()
+    save_student(parts[0].auto_model, sorted(pieces, key=lambda piece: pieces[piece]), work)
+    return SentenceTransformer(modules=parts, device="cpu")
