@@ -14,7 +14,7 @@ FloatArray = npt.NDArray[np.float32]
 """float32; shapes are given where it is used. Vectors have unit length."""
 
 THUMBNAIL_WIDTHS = (256, 640, 1280)
-"""Widths in pixels that derivatives are made in; the largest is also what the encoder sees."""
+"""Widths in pixels that derivatives are made in; one of them is also what the encoder sees."""
 
 
 class ImageState(StrEnum):

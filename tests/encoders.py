@@ -21,6 +21,9 @@ class ColourEncoder:
     own, as texts of a real model are all a little different.
     """
 
+    side = 64
+    batch = 16
+
     def __init__(self, model: str = "colours", fingerprint: str = "1") -> None:
         self.space = EmbeddingSpace(model, fingerprint, 4)
 

@@ -1,14 +1,15 @@
 """Index: one unit of work at a time. Each function does one batch and says whether there may be more.
 
-*Prepare* decodes an original once, into derivatives and facts. *Embed* turns the largest derivative into a vector. The
-two are separate so that a gallery can be browsed long before a slow model is through, and so that a model switch never
-decodes originals again.
+*Prepare* decodes an original once, into derivatives and facts. *Embed* turns a derivative, the smallest that has all
+the pixels the model looks at, into a vector. The two are separate so that a gallery can be browsed long before a slow
+model is through, and so that a model switch never decodes originals again.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from PIL import Image as Raster
@@ -29,8 +30,8 @@ KNOWN_GOOD = Raster.new("RGB", (64, 64), "gray")
 
 PREPARE_BATCH = 16
 """Pictures claimed at once for decoding; also how many a crash makes wait for their lease to end."""
-EMBED_BATCH = 16
-"""Pictures in one forward pass: more gains little on a CPU and delays the first results."""
+OPENERS = 2
+"""Threads that open derivatives: Pillow decodes without the interpreter's lock."""
 
 
 class Indexer:
@@ -69,24 +70,28 @@ class Indexer:
         serving = self._vectors.serving()
         if serving is None or serving.space != encoder.space:
             return 0
-        batch = self._images.claim(ImageState.PREPARED, self._worker, EMBED_BATCH)
-        readable, rasters = self._open_thumbnails(batch)
+        batch = self._images.claim(ImageState.PREPARED, self._worker, encoder.batch)
+        readable, rasters = self._open_thumbnails(batch, encoder.side)
         embedded, kept = self._embed(encoder, readable, rasters)
         if kept:
             self._vectors.record(self._worker, serving.id, [image.id for image in kept], embedded)
         return len(batch)
 
-    def _open_thumbnails(self, batch: Sequence[Image]) -> tuple[list[Image], list[Raster.Image]]:
-        readable, rasters = [], []
-        for image in batch:
-            largest = pictures.derivative_sizes(image.width, image.height)[-1].name
-            try:
-                rasters.append(pictures.open_thumbnail(self._store.thumbnail(image.md5, largest)))
-                readable.append(image)
-            except (FileNotFoundError, PictureError):
-                log.warning("thumbnail missing or damaged, made again id=%d", image.id)
-                self._images.start_over([image.id])
-        return readable, rasters
+    def _open_thumbnails(self, batch: Sequence[Image], side: int) -> tuple[list[Image], list[Raster.Image]]:
+        with ThreadPoolExecutor(OPENERS) as openers:
+            opened = list(openers.map(lambda image: self._open_thumbnail(image, side), batch))
+        found = [(image, raster) for image, raster in zip(batch, opened, strict=True) if raster is not None]
+        return [image for image, _ in found], [raster for _, raster in found]
+
+    def _open_thumbnail(self, image: Image, side: int) -> Raster.Image | None:
+        """The derivative that is embedded. Where it is missing or damaged, the picture starts over."""
+        size = pictures.smallest_of(pictures.derivative_sizes(image.width, image.height), side)
+        try:
+            return pictures.open_thumbnail(self._store.thumbnail(image.md5, size.name))
+        except (FileNotFoundError, PictureError):
+            log.warning("thumbnail missing or damaged, made again id=%d", image.id)
+            self._images.start_over([image.id])
+            return None
 
     def _embed(
         self, encoder: Encoder, images: Sequence[Image], rasters: Sequence[Raster.Image]

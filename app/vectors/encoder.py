@@ -36,6 +36,12 @@ PREFERRED = (
 text → image R@1 of 39 instead of 30 (arXiv 2212.07143, table 2). Larger ones only if nothing else is there."""
 HUB_SECONDS = 10.0
 """A hub that does not answer within this is taken for out of reach."""
+CPU_BATCH = 16
+"""Pictures in one forward pass: more gains little on a CPU and delays the first results."""
+MOST_IN_BATCH = 128
+"""Pictures in one forward pass on a GPU; their derivatives take up to 2.5 MB each until then."""
+ANY_SIDE = 1 << 30
+"""Of a model that takes pictures in whatever size: it is given the largest there is."""
 LONGEST_TEXT = 1000
 """Characters of a text that are looked at; models read 64 to 128 tokens of it."""
 
@@ -45,6 +51,16 @@ class Encoder(Protocol):
 
     @property
     def space(self) -> EmbeddingSpace: ...
+
+    @property
+    def side(self) -> int:
+        """Pixels that the shorter side of a picture should have: what the model looks at."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """Pictures to be encoded at once."""
+        ...
 
     def encode_images(self, images: Sequence[Image.Image]) -> FloatArray:
         """RGB pictures of any size → float32 [n, dimension], L2-normalised rows."""
@@ -63,6 +79,8 @@ class SentenceTransformerEncoder:
         self._lock = threading.Lock()  # a fast tokenizer must not be used twice at once ("Already borrowed")
         dimension = self.encode_texts(["a photo"]).shape[1]
         self.space = EmbeddingSpace(name, fingerprint, dimension)
+        self.side = self._input_side()
+        self.batch = CPU_BATCH if model.device.type == "cpu" else self._fitting_batch()
 
     def encode_images(self, images: Sequence[Image.Image]) -> FloatArray:
         return self._encode(list(images))
@@ -81,6 +99,21 @@ class SentenceTransformerEncoder:
                 show_progress_bar=False,
             )
         return np.ascontiguousarray(encoded, dtype=np.float32)
+
+    def _input_side(self) -> int:
+        pixels = self._model.preprocess([Image.new("RGB", (64, 64))]).get("pixel_values")
+        return max(pixels.shape[-2:]) if pixels is not None and pixels.ndim == 4 else ANY_SIDE
+
+    def _fitting_batch(self) -> int:
+        """How many pictures half of the device's free memory holds, by what a few take."""
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        self.encode_images([Image.new("RGB", (64, 64))] * CPU_BATCH)
+        each = max(1, (torch.cuda.max_memory_allocated() - before) // CPU_BATCH)
+        free, _total = torch.cuda.mem_get_info()
+        return int(min(MOST_IN_BATCH, max(1, free // 2 // each)))
 
 
 def load_encoder(name: str, starter: Path) -> SentenceTransformerEncoder:

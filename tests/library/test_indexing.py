@@ -10,13 +10,13 @@ import pytest
 from PIL import Image as Raster
 
 from app.errors import PictureError
-from app.library.indexing import EMBED_BATCH, PREPARE_BATCH, Indexer
+from app.library.indexing import PREPARE_BATCH, Indexer
 from app.media.decoding import Decoder
 from app.media.pictures import Prepared
 from app.models import Counts, FloatArray, ImageState
 from tests.encoders import ColourEncoder, FailingEncoder
 from tests.library.conftest import Rooms, md5
-from tests.pictures import FAILED_FILES, GOOD_FILES, oriented, picture, unique_pictures, with_facts
+from tests.pictures import FAILED_FILES, GOOD_FILES, encoded, noise, oriented, picture, unique_pictures, with_facts
 
 
 class CallingEncoder(ColourEncoder):
@@ -75,7 +75,7 @@ def test_a_batch_has_an_end(rooms: Rooms) -> None:
     assert rooms.images.counts() == Counts(pending=1, prepared=PREPARE_BATCH)
     assert rooms.indexer.prepare_next_batch()
     encoder = serve_colours(rooms)
-    assert [rooms.indexer.embed_next_batch(encoder) for _ in range(3)] == [EMBED_BATCH, 1, 0]
+    assert [rooms.indexer.embed_next_batch(encoder) for _ in range(3)] == [encoder.batch, 1, 0]
     assert rooms.images.counts() == Counts(indexed=PREPARE_BATCH + 1)
 
 
@@ -232,3 +232,29 @@ def test_another_model_works_from_derivatives_alone(rooms: Rooms) -> None:
     rooms.store.original(rooms.image(image_id).md5, "jpeg").unlink()
     rooms.index(ColourEncoder(fingerprint="2"))
     assert rooms.images.counts() == Counts(indexed=1)
+
+
+class SizesEncoder(ColourEncoder):
+    """Keeps the sizes it saw, and the most it got at once."""
+
+    side = 230
+    batch = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[tuple[int, int]] = []
+        self.most = 0
+
+    def encode_images(self, images: Sequence[Raster.Image]) -> FloatArray:
+        self.sizes += [image.size for image in images]
+        self.most = max(self.most, len(images))
+        return super().encode_images(images)
+
+
+def test_a_model_gets_as_many_and_as_large_pictures_as_it_asks_for(rooms: Rooms) -> None:
+    for number, size in enumerate([(1000, 800), (1000, 300), (1000, 100)]):
+        rooms.intake.add_bytes(encoded(noise(size), "JPEG"), f"{number}.jpg")
+    encoder = SizesEncoder()
+    rooms.index(encoder)
+    assert sorted(encoder.sizes) == [(640, 512), (1000, 100), (1000, 300)]
+    assert encoder.most == 2

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Callable
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -369,3 +371,26 @@ def test_a_missing_derivative_and_a_damaged_one(path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(PictureError, match="damaged"):
             open_thumbnail(path)
+
+
+@pytest.mark.parametrize(("size", "widths"), [((3000, 2000), (1280, 640, 256)), ((1500, 4000), (1280, 640, 256))])
+def test_the_fast_way_to_a_derivative_shows_what_the_slow_one_does(
+    size: tuple[int, int], widths: tuple[int, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "photo.jpg"
+    original = files.noise((size[0] // 100, size[1] // 100)).resize(size, Image.Resampling.BICUBIC)
+    original.save(path, "JPEG", quality=95)
+    prepared = pictures.prepare(path, 80_000_000)
+    assert set(prepared.thumbnails) == set(widths)
+    for width, data in prepared.thumbnails.items():
+        with Image.open(io.BytesIO(data)) as derivative:
+            slow = original.resize(derivative.size, Image.Resampling.LANCZOS)
+            difference = np.asarray(derivative, np.float32) - np.asarray(slow, np.float32)
+        signal = 20 * math.log10(255 / float(np.sqrt(np.mean(difference**2))))
+        assert signal > 25, f"{width}: {signal:.1f} dB"
+
+
+def test_a_model_is_given_the_smallest_derivative_that_has_its_pixels() -> None:
+    sizes = pictures.derivative_sizes(4000, 3000)  # 256 × 192, 640 × 480, 1280 × 960
+    named = {side: pictures.smallest_of(sizes, side).name for side in (192, 193, 480, 481, 960, 5000)}
+    assert named == {192: 256, 193: 640, 480: 640, 481: 1280, 960: 1280, 5000: 1280}

@@ -21,6 +21,8 @@ from app.errors import ModelNotReady, ModelUnavailable
 from app.models import FloatArray, ModelState
 from app.vectors.encoder import (
     AUTO,
+    CPU_BATCH,
+    MOST_IN_BATCH,
     PREFERRED,
     BackgroundEncoder,
     Encoder,
@@ -281,6 +283,45 @@ def test_a_named_model_without_network_says_what_to_do(name: str, clip: Path) ->
     assert name in message
     assert "GLIMPSE_MODEL" in message
     assert "connection" in message
+
+
+# -- devices
+
+
+class FakeDevice:
+    """A GPU with some memory free, of which each picture takes a megabyte."""
+
+    type = "cuda"
+
+    def __init__(self, free: int) -> None:
+        self._free = free
+
+    def reset_peak_memory_stats(self) -> None: ...
+
+    def memory_allocated(self) -> int:
+        return 600 << 20
+
+    def max_memory_allocated(self) -> int:
+        return self.memory_allocated() + (CPU_BATCH << 20)
+
+    def mem_get_info(self) -> tuple[int, int]:
+        return self._free, 24 << 30
+
+
+@pytest.mark.parametrize(("free", "batch"), [(20 << 30, MOST_IN_BATCH), (100 << 20, 50), (1 << 20, 1)])
+def test_a_batch_on_a_gpu_fits_into_its_memory(
+    free: int, batch: int, encoder: SentenceTransformerEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = FakeDevice(free)
+    for name in ("reset_peak_memory_stats", "memory_allocated", "max_memory_allocated", "mem_get_info"):
+        monkeypatch.setattr(f"torch.cuda.{name}", getattr(device, name))
+    assert encoder._fitting_batch() == batch
+
+
+def test_on_a_cpu_batches_are_small_and_pictures_as_large_as_the_model_sees(
+    encoder: SentenceTransformerEncoder,
+) -> None:
+    assert (encoder.batch, encoder.side) == (CPU_BATCH, 32)
 
 
 # -- cores
