@@ -1,4 +1,8 @@
-"""Timing on a machine that others use as well: candidates and their baseline take turns, and ratios are what counts."""
+"""Timing on a machine that others use as well: candidates and their baseline take turns, and ratios are what counts.
+
+Ratios are of the *undisturbed* times, those that nine of ten rounds exceed: where all cores are busy, a median tells
+mostly how often a round was interrupted.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +39,12 @@ class Times:
     def percentile(self, percent: float) -> float:
         return float(np.percentile(self.seconds, percent))
 
+    @property
+    def undisturbed(self) -> float:
+        return self.percentile(10)
+
     def ratio(self, baseline: Times) -> float:
-        """Median of the rounds' ratios: what slows a whole round down leaves it alone."""
-        return float(np.median(np.array(self.seconds) / np.array(baseline.seconds)))
+        return self.undisturbed / baseline.undisturbed
 
 
 def interleaved(cases: Mapping[str, Callable[[int], object]], rounds: int, warm: int = 3) -> dict[str, Times]:
@@ -55,12 +62,13 @@ def interleaved(cases: Mapping[str, Callable[[int], object]], rounds: int, warm:
 
 
 def compared(title: str, times: Mapping[str, Times], baselines: Mapping[str, str], note: str = "") -> Table:
-    """Milliseconds of each case, and its ratio to the one it stands beside."""
+    """Milliseconds of each case, and the ratio of its undisturbed time to that of the one it stands beside."""
     rows = []
     for name, taken in times.items():
         ratio = taken.ratio(times[baselines[name]]) if name in baselines else ""
-        rows.append((name, 1e3 * taken.median, 1e3 * taken.percentile(95), ratio, baselines.get(name, "")))
-    return Table(title, ("case", "median ms", "p95 ms", "ratio", "to"), tuple(rows), note)
+        times_ms = (1e3 * taken.undisturbed, 1e3 * taken.median, 1e3 * taken.percentile(95))
+        rows.append((name, *times_ms, ratio, baselines.get(name, "")))
+    return Table(title, ("case", "undisturbed ms", "median ms", "p95 ms", "ratio", "to"), tuple(rows), note)
 
 
 def percentiles(seconds: Sequence[float]) -> tuple[float, float, float]:

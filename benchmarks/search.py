@@ -166,7 +166,7 @@ def page(folder: Path, pictures: int, rounds: int) -> Table:
             },
             rounds,
         )
-    beyond = 1e3 * (times["page, new text"].median - times["text encoding"].median)
+    beyond = 1e3 * (times["page, new text"].undisturbed - times["text encoding"].undisturbed)
     return compared(
         f"/search with {PAGE} tiles over HTTP, {pictures:,} pictures",
         times,

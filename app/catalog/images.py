@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, Row, Select, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Column, Connection, Row, Select, String, cast, delete, exists, func, insert, or_, select, update
 
 from app.catalog.conditions import where
 from app.catalog.database import Database
@@ -192,9 +192,11 @@ class Images:
 
     def matching(self, conditions: Sequence[Condition]) -> npt.NDArray[np.int64]:
         """Ids of all pictures that meet the conditions."""
+        # As one text: making a Python object of each of 100,000 ids would take several times as long as finding them.
+        ids = func.aggregate_strings(cast(images.c.id, String), " ")
         with self._database.reading() as connection:
-            ids = connection.scalars(select(images.c.id).where(*where(conditions))).all()
-        return np.array(ids, np.int64)
+            found = connection.scalar(select(ids).where(*where(conditions)))
+        return np.fromstring(found or "", np.int64, sep=" ")
 
     def listed(self, conditions: Sequence[Condition], oldest_first: bool, offset: int, limit: int) -> list[Image]:
         """Pictures that meet the conditions, by the day they were taken or else added."""
@@ -206,11 +208,11 @@ class Images:
             return [_image(row) for row in connection.execute(query)]
 
     def choices(self) -> Choices:
-        """Formats and cameras that there are. Looks at every row: some 40 ms at 100,000 pictures."""
+        """Formats and cameras that there are. Costs a look-up for each of them, however many pictures there are."""
         with self._database.reading() as connection:
-            rows = connection.execute(select(images.c.format, images.c.camera).distinct()).all()
-        cameras = sorted({str(row.camera) for row in rows if row.camera}, key=str.casefold)
-        return Choices(tuple(sorted({row.format for row in rows})), tuple(cameras[:MOST_CAMERAS]))
+            formats = connection.scalars(_distinct(images.c.format)).all()
+            cameras = connection.scalars(_distinct(images.c.camera).limit(MOST_CAMERAS)).all()
+        return Choices(tuple(formats), tuple(sorted((str(camera) for camera in cameras if camera), key=str.casefold)))
 
     def neighbours(self, image_id: int) -> tuple[int | None, int | None]:
         """Ids of the next newer and the next older picture."""
@@ -330,6 +332,14 @@ class Images:
         with self._database.writing() as connection:
             failed = update(images).where(images.c.state == ImageState.FAILED)
             return connection.execute(failed.values(**_PENDING)).rowcount
+
+
+def _distinct(column: Column[str]) -> Select[str]:
+    """The values of a column in order, from one to the next by its index: ``DISTINCT`` would read every row."""
+    found = select(func.min(column).label("value")).cte("found", recursive=True)
+    following = select(func.min(column)).where(column > found.c.value).scalar_subquery()
+    found = found.union_all(select(following).where(found.c.value.is_not(None)))
+    return select(found.c.value).where(found.c.value.is_not(None))
 
 
 _UNCLAIMED = {"attempts": 0, "claimed_by": None, "claimed_until": None}

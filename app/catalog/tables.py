@@ -56,6 +56,10 @@ images = Table(
     UniqueConstraint("md5"),
     Index(None, "state", "attempts", "id"),
     Index(None, "claimed_by"),
+    Index(None, "format"),
+    Index(None, "added_at"),
+    Index(None, "taken_at"),
+    Index(None, "camera"),
     sqlite_autoincrement=True,  # an id is never given twice, so a link never shows another picture
 )
 

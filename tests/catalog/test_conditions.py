@@ -6,12 +6,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select
+from sqlalchemy.dialects import sqlite
 
+from app.catalog.conditions import where
 from app.catalog.database import Database
-from app.catalog.images import Images
+from app.catalog.images import Choices, Images
 from app.catalog.tables import images
 from app.library.query import parse
+from tests.catalogs import empty_catalog
 
 NOW = datetime.now(UTC).replace(tzinfo=None)
 
@@ -105,3 +108,30 @@ def test_listed_by_date_taken_or_else_added(some_images: Images) -> None:
     newest = [image.id for image in some_images.listed((), oldest_first=False, offset=0, limit=10)]
     assert newest == [3, 2, 1, 5, 4]
     assert [image.id for image in some_images.listed((), oldest_first=True, offset=1, limit=2)] == [5, 1]
+
+
+def test_choices_are_the_formats_and_cameras_that_there_are(some_images: Images) -> None:
+    choices = some_images.choices()
+    assert choices.formats == ("gif", "jpeg", "png", "webp")
+    assert choices.cameras == ("Canon EOS 5D", "canon powershot", "NIKON D3")
+    for image_id in (2, 3):
+        some_images.remove(image_id)
+    assert some_images.choices().formats == ("gif", "png", "webp")
+
+
+def test_an_empty_catalog_offers_nothing(tmp_path: Path) -> None:
+    assert Images(empty_catalog(tmp_path)).choices() == Choices()
+
+
+@pytest.mark.parametrize(
+    ("query", "column"), [("taken:2023-05", "taken_at"), ("added:today", "added_at"), ("type:png", "format")]
+)
+def test_what_can_be_looked_up_is_not_searched_for(some_images: Images, query: str, column: str) -> None:
+    plan = "EXPLAIN QUERY PLAN " + str(
+        select(images.c.id)
+        .where(*where(parse(query).conditions))
+        .compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    )
+    with some_images._database.reading() as connection:
+        steps = " ".join(row.detail for row in connection.exec_driver_sql(plan))
+    assert f"ix_images_{column}" in steps

@@ -58,9 +58,10 @@ class PictureLives(RuleBasedStateMachine):
 
     @rule(worker=WORKERS, limit=st.integers(1, 4), state=st.sampled_from([ImageState.PENDING, ImageState.PREPARED]))
     def claim(self, worker: str, limit: int, state: ImageState) -> None:
-        free = sorted(key for key, found in self.states.items() if found is state and key not in self.claims)
+        free = [key for key, found in self.states.items() if found is state and key not in self.claims]
+        chosen = sorted(free, reverse=state is ImageState.PENDING)[:limit]
         claimed = [image.id for image in self.images.claim(state, worker, limit)]
-        assert claimed == free[:limit]
+        assert claimed == sorted(chosen)
         self.claims.update(dict.fromkeys(claimed, worker))
 
     @rule(worker=WORKERS, picture=PICTURES)
@@ -117,7 +118,7 @@ class PictureLives(RuleBasedStateMachine):
         served = self.catalog.serve(space)
         if served == self.space:
             return
-        self.space = served
+        self.space, self.newest = served, 0
         for image_id, state in self.states.items():
             if state in (ImageState.PREPARED, ImageState.INDEXED):
                 has_vector = (served, image_id) in self.embedded
