@@ -20,6 +20,7 @@ from app.models import Scope
 
 if TYPE_CHECKING:
     from app.library.access import Access
+    from app.library.backup import Copied
 
 cli = typer.Typer(
     add_completion=False, no_args_is_help=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
@@ -154,6 +155,82 @@ def revoke_key(name: Annotated[str, typer.Argument(help="Its name.")]) -> None:
     with _told():
         _access(_settings()).revoke_key(name)
     typer.echo(f"The key {name} opens nothing any more.")
+
+
+@cli.command()
+def doctor(
+    deep: Annotated[bool, typer.Option("--deep", help="Read every original and compare its MD5.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Put right what can be.")] = False,
+) -> None:
+    """Check pictures, previews, vectors and catalog against each other. Works beside a running server.
+
+    Ends with 0 if all is well (or was put right), with 1 otherwise.
+
+    Example: `python run.py doctor --fix`
+    """
+    from app.main import create_doctor
+
+    left = 0
+    with create_doctor(_settings()) as examining:
+        for finding in examining.examine(deep):
+            if fix and finding.repair is not None:
+                finding.repair()
+            else:
+                left += 1
+            done = " Put right." if fix and finding.repair is not None else ""
+            hint = " Put right with --fix." if not fix and finding.repair is not None else ""
+            typer.echo(f"{finding.what}{done or hint} {finding.help}".rstrip())
+    if left:
+        typer.echo(f"{left} thing{'s' if left > 1 else ''} to see to.", err=True)
+        raise typer.Exit(1)
+    typer.echo("All is well.", err=True)
+
+
+@cli.command()
+def backup(
+    to: Annotated[Path, typer.Argument(help="Folder of the backup; a second time only what is new is copied.")],
+) -> None:
+    """Copy the library as it is at this moment, while it is used. The copy is a data folder like the original.
+
+    Example: `python run.py backup /mnt/disk/glimpse`, then `python run.py --data /mnt/disk/glimpse` looks into it.
+    """
+    from app.library.backup import back_up
+    from app.main import open_files
+
+    settings = _settings()
+    if to.resolve() == settings.data.resolve():
+        raise typer.BadParameter("this is the library itself")
+    with _told(), open_files(settings) as (database, store):
+        _tell(back_up(database, store, to, _progress()), "in the backup")
+
+
+@cli.command()
+def restore(
+    backup: Annotated[Path, typer.Argument(help="Folder that `backup` has made.", exists=True, file_okay=False)],
+) -> None:
+    """Bring a backup back into an empty data folder, while no server runs on it.
+
+    Example: `python run.py --data /srv/glimpse restore /mnt/disk/glimpse`
+    """
+    from app.library.backup import restore_library
+
+    with _told():
+        _tell(restore_library(backup, _settings().data, _progress()), "back")
+
+
+def _progress() -> Callable[[int], object]:
+    """Counts on a terminal, and nowhere else."""
+    if not sys.stderr.isatty():
+        return lambda _done: None
+    return lambda done: typer.echo(f"\r{done:,}", nl=False, err=True) if done % 50 == 0 else None
+
+
+def _tell(copied: Copied, where: str) -> None:
+    typer.echo(f"{copied.pictures:,} picture{'' if copied.pictures == 1 else 's'} {where}, {copied.new:,} new.")
+    for name in copied.missing:
+        typer.echo(f"The original of {name} is missing.", err=True)
+    if copied.missing:
+        raise typer.Exit(1)
 
 
 def _access(settings: Settings) -> Access:

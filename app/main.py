@@ -18,12 +18,14 @@ from starlette.types import Scope
 
 from app.catalog.access import AccessRecords
 from app.catalog.database import Database
+from app.catalog.health import Health
 from app.catalog.images import Images
 from app.catalog.receipts import Receipts
 from app.catalog.vectors import Vectors
 from app.catalog.workers import Workers
 from app.config import PROJECT, STARTER_MODEL, Settings
 from app.library.access import Access
+from app.library.doctor import Doctor
 from app.library.indexing import Indexer
 from app.library.intake import Intake
 from app.library.library import Library
@@ -151,6 +153,30 @@ def access_of(settings: Settings) -> Access:
     database = Database(settings.catalog_url)
     database.migrate()
     return Access(AccessRecords(database))
+
+
+@contextmanager
+def create_doctor(settings: Settings) -> Iterator[Doctor]:
+    """Somebody who looks at the library from outside."""
+    core = Core.of(settings, None)
+    try:
+        core.database.migrate()
+        intake = Intake(core.images, core.store, settings.max_pixels, lambda: None)
+        indexes = IndexCache(settings.index, settings.index_ttl, core.database.identity)
+        yield Doctor(Health(core.database), core.images, core.vectors, core.store, intake, indexes)
+    finally:
+        core.close()
+
+
+@contextmanager
+def open_files(settings: Settings) -> Iterator[tuple[Database, Store]]:
+    """Catalog and picture folder alone, for a backup."""
+    core = Core.of(settings, None)
+    try:
+        core.database.migrate()
+        yield core.database, core.store
+    finally:
+        core.close()
 
 
 def _worker_process(settings: Settings) -> WorkerProcess:

@@ -17,7 +17,9 @@ from typer.testing import CliRunner
 from app.cli import cli
 from app.config import Settings
 from app.main import create_worker
+from app.media.store import Store
 from tests.encoders import ColourEncoder
+from tests.pictures import picture
 
 
 class Ran:
@@ -200,6 +202,30 @@ class TestAccess:
         invoke(*data, "keys", "revoke", "backup")
         assert invoke(*data, "keys", "list") == ""
         assert "no key backup" in invoke(*data, "keys", "revoke", "backup", code=1)
+
+
+class TestCare:
+    def test_the_doctor_ends_with_1_until_what_is_wrong_is_put_right(self, ran: Ran, tmp_path: Path) -> None:
+        data = ("--data", str(tmp_path))
+        assert "All is well." in invoke(*data, "doctor")
+        Store(tmp_path / "images").save_thumbnail("0" * 32, 256, b"webp")
+        assert "Put right with --fix." in (words := invoke(*data, "doctor", code=1))
+        assert "1 thing to see to." in words
+        assert "Put right." in invoke(*data, "doctor", "--fix")
+        assert "All is well." in invoke(*data, "doctor", "--deep")
+
+    def test_a_backup_is_made_and_brought_back(self, ran: Ran, tmp_path: Path) -> None:
+        here, there = ("--data", str(tmp_path / "here")), ("--data", str(tmp_path / "there"))
+        (tmp_path / "here" / "images").mkdir(parents=True)
+        (tmp_path / "here" / "images" / "red.jpg").write_bytes(picture("red"))
+        os.utime(tmp_path / "here" / "images" / "red.jpg", (0, 0))
+        invoke(*here, "doctor", "--fix")
+        assert "1 picture in the backup, 1 new." in invoke(*here, "backup", str(tmp_path / "backup"))
+        assert "0 new" in invoke(*here, "backup", str(tmp_path / "backup"))
+        assert "1 picture back" in invoke(*there, "restore", str(tmp_path / "backup"))
+        assert "already" in invoke(*there, "restore", str(tmp_path / "backup"), code=1)
+        invoke(*here, "backup", str(tmp_path / "here"), code=2)
+        assert "is no backup" in invoke(*there, "restore", str(tmp_path), code=1)
 
 
 def run_with_input(text: str, *arguments: str, code: int = 0) -> str:

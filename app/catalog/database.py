@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,16 @@ class Database:
         """Which catalog this is: a UUID given when it was made."""
         with self.reading() as connection:
             return str(connection.scalars(select(identity.c.uuid)).one())
+
+    def copy_to(self, path: Path) -> None:
+        """Write the catalog as it is at this moment into one new file, while others go on reading and writing.
+
+        https://sqlite.org/backup.html
+        """
+        with self.reading() as connection, closing(sqlite3.connect(path)) as copy:
+            source: Any = connection.connection.driver_connection
+            source.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")  # nothing beside the file
 
     def close(self) -> None:
         """Close all connections that are not in use."""

@@ -100,6 +100,33 @@ class Store:
             incoming.finish(durable=False)
             os.replace(incoming.path, path)
 
+    def take_over(self, source: Path, path: Path) -> bool:
+        """Have the content of ``source``, a file of another store, at ``path`` of this one: by a hard link where that
+        is possible (files here are only ever replaced, never written to), else by a copy. On disk when this returns.
+
+        Returns whether it was new; a file of the same size is the same. Raises `FileNotFoundError`.
+        """
+        size = source.stat().st_size
+        if path.is_file() and path.stat().st_size == size:
+            return False
+        _make_folder(path.parent)
+        path.unlink(missing_ok=True)
+        try:
+            os.link(source, path)
+        except FileNotFoundError:
+            raise
+        except OSError:  # another volume, or one without links
+            self._copy(source, path)
+        _sync_folder(path.parent)
+        return True
+
+    def _copy(self, source: Path, path: Path) -> None:
+        with self.incoming() as incoming, source.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                incoming.write(chunk)
+            incoming.finish()
+            os.replace(incoming.path, path)
+
     def remove(self, md5: str, format: str, widths: tuple[int, ...]) -> None:
         """Take an original and its derivatives away; what is missing already is fine."""
         self.original(md5, format).unlink(missing_ok=True)

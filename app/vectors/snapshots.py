@@ -181,6 +181,12 @@ class IndexCache:
         index.follow(log)
         return index
 
+    def unusable(self, space_id: int, space: EmbeddingSpace) -> Path | None:
+        """The snapshot of a space, if there is one that can't be read."""
+        path = self._path(space_id)
+        damaged = path.exists() and load_snapshot(path, SnapshotKey(self._identity(), space)) is None
+        return path if damaged else None
+
     def tend(self) -> None:
         """Called now and then: write down what has grown, put in order what is large, let go of what is unused."""
         with self._lock:

@@ -1,0 +1,135 @@
+"""Backups: a second data folder, as the library was at one moment. Made and brought back while nothing stands still.
+
+A backup has the layout of a data folder, so it can be looked at like one. Made again into the same folder, it costs
+only what is new. On the same volume files are hard links: that guards against mistakes, not against a broken disk.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from app.catalog.database import Database
+from app.catalog.health import Health
+from app.catalog.images import Images
+from app.errors import InvalidInput
+from app.media.pictures import derivative_sizes
+from app.media.store import Store
+from app.models import THUMBNAIL_WIDTHS, Image
+
+CATALOG = "catalog.sqlite3"
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """``pictures`` are in the copy, ``new`` of them were not there before; ``missing`` have no original to copy."""
+
+    pictures: int
+    new: int
+    missing: tuple[str, ...]
+
+
+def back_up(database: Database, store: Store, to: Path, watch: Callable[[int], object] = lambda _done: None) -> Copied:
+    """Make ``to`` a copy of a library that others may be using. ``watch`` hears how many pictures are done.
+
+    The catalog is copied first, then the files of its rows: what is added meanwhile is left to the next time, and what
+    is removed meanwhile is left out. The old copy holds until the new one is whole.
+    """
+    now = Images(database)
+    return _copy(database.copy_to, lambda md5: now.by_md5(md5) is not None, store, to, watch)
+
+
+def restore_library(backup: Path, data: Path, watch: Callable[[int], object] = lambda _done: None) -> Copied:
+    """Bring a backup into an empty data folder. Raises `InvalidInput` where it is none, or the folder is in use."""
+    source, catalog = backup / "index" / CATALOG, data / "index" / CATALOG
+    if not source.is_file():
+        raise InvalidInput(f"{backup} is no backup: there is no index/{CATALOG} in it.")
+    for folder in (backup, data):
+        if (folder / "index" / f"{CATALOG}-wal").exists():
+            raise InvalidInput(f"A server seems to run on {folder}. Stop it first, and start it again afterwards.")
+    if catalog.exists() and not _is_empty(catalog):
+        raise InvalidInput(f"There is a library in {data} already. Move its folders images and index away first.")
+    return _copy(partial(shutil.copyfile, source), lambda _md5: True, Store(backup / "images"), data, watch)
+
+
+def _copy(
+    copy_catalog: Callable[[Path], object],
+    is_known: Callable[[str], bool],
+    store: Store,
+    to: Path,
+    watch: Callable[[int], object],
+) -> Copied:
+    """``is_known``: whether a picture of the copied catalog, by its MD5, is still in the library."""
+    (to / "index").mkdir(parents=True, exist_ok=True)
+    unfinished = to / "index" / f"{CATALOG}.part"
+    unfinished.unlink(missing_ok=True)
+    copy_catalog(unfinished)
+    copy, target = Database(f"sqlite:///{unfinished}"), Store(to / "images")
+    try:
+        copy.migrate()  # the backup may be of an older version
+        copied = _copy_files(copy, is_known, store, target, watch)
+    finally:
+        copy.close()
+    _replace(to / "index" / CATALOG, unfinished)
+    _prune(to, target)
+    return copied
+
+
+def _copy_files(
+    copy: Database, is_known: Callable[[str], bool], store: Store, target: Store, watch: Callable[[int], object]
+) -> Copied:
+    pictures, new, missing, gone = 0, 0, [], []
+    for image in Health(copy).pictures():
+        try:
+            new += target.take_over(store.original(image.md5, image.format), target.original(image.md5, image.format))
+        except FileNotFoundError:
+            if not is_known(image.md5):
+                gone.append(image.id)
+                continue
+            missing.append(image.filename)
+        _copy_thumbnails(image, store, target)
+        pictures += 1
+        watch(pictures)
+    for image_id in gone:
+        Images(copy).remove(image_id)
+    return Copied(pictures, new, tuple(missing))
+
+
+def _copy_thumbnails(image: Image, store: Store, target: Store) -> None:
+    """They can be made again, so one that is missing is nobody's loss."""
+    if not image.has_thumbnails:
+        return
+    for size in derivative_sizes(image.width, image.height):
+        try:
+            target.take_over(store.thumbnail(image.md5, size.name), target.thumbnail(image.md5, size.name))
+        except FileNotFoundError:
+            continue
+
+
+def _replace(catalog: Path, new: Path) -> None:
+    for leftover in (f"{CATALOG}-wal", f"{CATALOG}-shm"):  # of the older catalog: the new one must not be given them
+        catalog.with_name(leftover).unlink(missing_ok=True)
+    os.replace(new, catalog)
+
+
+def _prune(to: Path, target: Store) -> None:
+    """Take away the files of pictures that have been removed since the last time."""
+    database = Database(f"sqlite:///{to / 'index' / CATALOG}")
+    try:
+        found = dict(target.found_originals())
+        for md5 in found.keys() - Images(database).known_md5s(list(found)):
+            target.remove(md5, found[md5].suffix[1:], THUMBNAIL_WIDTHS)
+    finally:
+        database.close()
+
+
+def _is_empty(catalog: Path) -> bool:
+    database = Database(f"sqlite:///{catalog}")
+    try:
+        return Health(database).is_empty()
+    finally:
+        database.close()

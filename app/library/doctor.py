@@ -1,0 +1,115 @@
+"""Checks everything against everything: catalog, originals, derivatives, vectors, snapshots. And puts it right."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from app.catalog.health import Health
+from app.catalog.images import Images
+from app.catalog.vectors import Vectors
+from app.library.intake import Intake
+from app.media.pictures import derivative_sizes
+from app.media.store import Store
+from app.models import THUMBNAIL_WIDTHS, Image
+from app.vectors.snapshots import IndexCache
+
+RESTORE = "Stop the server and bring a backup back: python run.py restore FOLDER."
+ADD_AGAIN = "Add the same file again, and it takes its place; or remove the picture."
+NO_PICTURE = "What is no picture stays where it is."
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``what`` is wrong, in a sentence; ``help``: what a person can do where the doctor can't."""
+
+    what: str
+    help: str = ""
+    repair: Callable[[], object] | None = None
+
+    @property
+    def repairable(self) -> bool:
+        return self.repair is not None
+
+
+class Doctor:
+    """Works beside a running server: it only reads, and each repair is a step that any process may take any time."""
+
+    def __init__(
+        self, health: Health, images: Images, vectors: Vectors, store: Store, intake: Intake, indexes: IndexCache
+    ) -> None:
+        self._health = health
+        self._images = images
+        self._vectors = vectors
+        self._store = store
+        self._intake = intake
+        self._indexes = indexes
+
+    def examine(self, deep: bool = False) -> Iterator[Finding]:
+        """Everything that is wrong. ``deep``: every original is read and its MD5 compared, which takes its time."""
+        damage = self._health.damage()
+        yield from (Finding(f"The catalog is damaged: {fault}.", RESTORE) for fault in damage)
+        if damage:
+            return  # nothing it says can be relied on
+        if self._health.miscounted():
+            yield Finding("The numbers on the pages do not fit the pictures.", repair=self._health.recount)
+        yield from self._files_of_rows(deep)
+        yield from self._rows_of_files()
+        yield from self._vectors_and_pictures()
+        yield from self._snapshots()
+
+    def _files_of_rows(self, deep: bool) -> Iterator[Finding]:
+        for image in self._health.pictures():
+            name = f"{image.filename} (picture {image.id})"
+            path = self._store.original(image.md5, image.format)
+            if not path.is_file():
+                if self._images.get(image.id) is None:
+                    continue  # removed a moment ago
+                yield Finding(f"The original of {name} is missing.", ADD_AGAIN)
+            elif path.stat().st_size != image.bytes or (deep and _md5(path) != image.md5):
+                yield Finding(f"The original of {name} is not what was handed in.", f"Move {path} away. {ADD_AGAIN}")
+            elif image.has_thumbnails and not self._has_thumbnails(image):
+                yield Finding(f"Previews of {name} are missing.", repair=partial(self._intake.retry, image.id))
+
+    def _has_thumbnails(self, image: Image) -> bool:
+        sizes = derivative_sizes(image.width, image.height)
+        return all(self._store.thumbnail(image.md5, size.name).is_file() for size in sizes)
+
+    def _rows_of_files(self) -> Iterator[Finding]:
+        """What the next start would see to as well."""
+        found = dict(self._store.found_originals())
+        known = self._images.known_md5s(list(found))
+        unfinished = {removal.md5 for removal in self._images.unfinished_removals()}
+        for md5 in sorted(unfinished):
+            yield Finding(f"A deleted picture ({md5}) still has files.", repair=self._intake.recover)
+        unknown = found.keys() - known - unfinished
+        for md5 in sorted(unknown - self._images.known_md5s(list(unknown))):  # asked twice: one may just come in
+            yield Finding(f"{found[md5]} is in no gallery.", repair=self._intake.recover)
+        for path in self._store.found_strangers():
+            yield Finding(f"{path} was put there by hand and is not taken in yet.", NO_PICTURE, self._intake.recover)
+        previews = set(self._store.found_thumbnails(THUMBNAIL_WIDTHS[0]))
+        for md5 in sorted(previews - self._images.known_md5s(list(previews)) - unfinished):
+            yield Finding(f"There are previews of a picture that is gone ({md5}).", repair=self._intake.recover)
+
+    def _vectors_and_pictures(self) -> Iterator[Finding]:
+        if without := self._health.without_vector():
+            many = f"{len(without):,} pictures count as searchable and are not."
+            what = many if len(without) > 1 else "1 picture counts as searchable and is not."
+            yield Finding(what, repair=lambda: self._health.embed_again(without))
+        if astray := self._health.astray():
+            many = f"{len(astray):,} vectors belong to pictures that are gone."
+            what = many if len(astray) > 1 else "1 vector belongs to a picture that is gone."
+            yield Finding(what, repair=lambda: self._health.withdraw(astray))
+
+    def _snapshots(self) -> Iterator[Finding]:
+        serving = self._vectors.serving()
+        if serving is not None and (path := self._indexes.unusable(serving.id, serving.space)):
+            yield Finding(f"The snapshot {path.name} can't be used; a start takes longer.", repair=path.unlink)
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -1,0 +1,177 @@
+"""Backups: whole while the library is used, cheap the second time, and back again without a loss."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.catalog.database import Database
+from app.errors import InvalidInput
+from app.library.backup import CATALOG, Copied, back_up, restore_library
+from tests.library.conftest import Rooms
+from tests.pictures import unique_pictures
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file of the picture folder, by its path."""
+    images = folder / "images"
+    return {path.relative_to(images).as_posix(): path.read_bytes() for path in images.rglob("*") if path.is_file()}
+
+
+def opened(data: Path, rooms: Rooms) -> Rooms:
+    """The library in a data folder."""
+    return Rooms(data, Database(f"sqlite:///{data / 'index' / CATALOG}"), rooms.decoder)
+
+
+def make(rooms: Rooms, to: Path) -> Copied:
+    return back_up(rooms.database, rooms.store, to)
+
+
+def test_a_round_trip_brings_everything_back(rooms: Rooms, tmp_path: Path) -> None:
+    rooms.add("red", "green", "blue")
+    rooms.index()
+    assert make(rooms, tmp_path / "backup") == Copied(3, 3, ())
+    assert restore_library(tmp_path / "backup", tmp_path / "new") == Copied(3, 3, ())
+    assert tree(tmp_path / "new") == tree(tmp_path / "backup")
+    back = opened(tmp_path / "new", rooms)
+    assert [image.filename for image in back.images.newest(9)] == ["blue.jpg", "green.jpg", "red.jpg"]
+    searcher = back.searcher()
+    assert searcher.by_text("something red", 0, 9).matches[0].image.filename == "red.jpg"
+    searcher.close()
+    back.database.close()
+
+
+def test_a_second_backup_copies_only_what_is_new_and_forgets_what_is_gone(rooms: Rooms, tmp_path: Path) -> None:
+    red, _green = rooms.add("red", "green")
+    rooms.index()
+    make(rooms, tmp_path / "backup")
+    rooms.intake.remove(red)
+    rooms.add("blue")
+    rooms.index()
+    assert make(rooms, tmp_path / "backup") == Copied(2, 1, ())
+    assert tree(tmp_path / "backup") == tree(rooms.folder)
+
+
+def refuse_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(_source: object, _to: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", link)
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_files_are_linked_where_that_is_possible_else_copied(
+    rooms: Rooms, tmp_path: Path, linked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not linked:
+        refuse_links(monkeypatch)
+    rooms.add("red")
+    rooms.index()
+    make(rooms, tmp_path / "backup")
+    [original] = rooms.store.found_originals()
+    copied = tmp_path / "backup" / "images" / original[1].relative_to(rooms.store.root)
+    assert copied.read_bytes() == original[1].read_bytes()
+    assert copied.samefile(original[1]) is linked
+
+
+def test_it_is_of_one_moment_while_others_add_and_delete(rooms: Rooms, tmp_path: Path) -> None:
+    files = list(unique_pictures(60))
+    for number, data in enumerate(files[:30]):
+        rooms.intake.add_bytes(data, f"{number}.jpg")
+    done = threading.Event()
+
+    def change() -> None:
+        for number, data in enumerate(files[30:], start=30):
+            rooms.intake.add_bytes(data, f"{number}.jpg")
+            rooms.intake.remove(rooms.images.newest(99)[-1].id)  # the oldest
+        done.set()
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    rounds = 0
+    while not done.is_set() or not rounds:
+        folder = tmp_path / f"backup {rounds % 2}"
+        copied = make(rooms, folder)
+        assert copied.missing == ()
+        backup = opened(folder, rooms)
+        rows = {(image.md5, image.bytes) for image in backup.images.newest(99)}
+        assert len(rows) == copied.pictures
+        assert rows == {(md5, path.stat().st_size) for md5, path in backup.store.found_originals()}
+        backup.database.close()
+        rounds += 1
+    changing.join()
+    assert rounds
+
+
+def test_a_missing_original_is_told_and_costs_the_others_nothing(rooms: Rooms, tmp_path: Path) -> None:
+    rooms.add("red", "green")
+    dict(rooms.store.found_originals())[rooms.image(1).md5].unlink()
+    assert make(rooms, tmp_path / "backup") == Copied(2, 1, ("red.jpg",))
+
+
+@pytest.mark.parametrize("moment", ["before the catalog", "before the old files go"])
+def test_a_backup_that_is_cut_off_leaves_the_older_one(
+    rooms: Rooms, tmp_path: Path, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    red, _ = rooms.add("red", "green")
+    make(rooms, tmp_path / "backup")
+    rooms.intake.remove(red)
+    rooms.add("blue")
+    step = "_replace" if moment == "before the catalog" else "_prune"
+    with monkeypatch.context() as power:
+        power.setattr(f"app.library.backup.{step}", _cut)
+        with pytest.raises(KeyboardInterrupt):
+            make(rooms, tmp_path / "backup")
+    backup = opened(tmp_path / "backup", rooms)
+    present = dict(backup.store.found_originals())
+    for image in backup.images.newest(9):
+        assert image.md5 in present
+    backup.database.close()
+    assert make(rooms, tmp_path / "backup").pictures == 2
+    assert tree(tmp_path / "backup").keys() == tree(rooms.folder).keys()
+
+
+def _cut(*_anything: object) -> None:
+    raise KeyboardInterrupt
+
+
+class TestRestoreRefuses:
+    def backup(self, rooms: Rooms, tmp_path: Path) -> Path:
+        rooms.add("red")
+        make(rooms, tmp_path / "backup")
+        return tmp_path / "backup"
+
+    def test_a_folder_that_is_no_backup(self, tmp_path: Path) -> None:
+        with pytest.raises(InvalidInput, match="is no backup"):
+            restore_library(tmp_path, tmp_path / "new")
+
+    def test_a_folder_with_a_library_in_it(self, rooms: Rooms, tmp_path: Path) -> None:
+        backup = self.backup(rooms, tmp_path)
+        restore_library(backup, tmp_path / "new")
+        before = tree(tmp_path / "new")
+        with pytest.raises(InvalidInput, match="already"):
+            restore_library(backup, tmp_path / "new")
+        assert tree(tmp_path / "new") == before
+
+    @pytest.mark.parametrize("where", ["backup", "new"])
+    def test_while_a_server_runs(self, rooms: Rooms, tmp_path: Path, where: str) -> None:
+        backup = self.backup(rooms, tmp_path)
+        (tmp_path / where / "index").mkdir(parents=True, exist_ok=True)
+        (tmp_path / where / "index" / f"{CATALOG}-wal").touch()
+        with pytest.raises(InvalidInput, match="Stop it first"):
+            restore_library(backup, tmp_path / "new")
+
+
+Watch = Callable[[int], object]
+
+
+def test_it_tells_how_far_it_is(rooms: Rooms, tmp_path: Path) -> None:
+    rooms.add("red", "green", "blue")
+    heard: list[int] = []
+    back_up(rooms.database, rooms.store, tmp_path / "backup", heard.append)
+    assert heard == [1, 2, 3]
