@@ -27,6 +27,15 @@ class ImageState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Captions:
+    """Texts that stand in a picture's file, as people or programs wrote them there: printable, of bounded length."""
+
+    title: str = ""
+    description: str = ""
+    keywords: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     """One picture of the catalog. ``width`` and ``height`` are upright (EXIF orientation applied), in pixels."""
 
@@ -47,6 +56,7 @@ class Image:
     taken_at: datetime | None
     """By the camera's own clock, without a zone."""
     camera: str | None
+    captions: Captions = Captions()
 
     @property
     def date(self) -> datetime:

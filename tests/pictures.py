@@ -10,10 +10,11 @@ from datetime import datetime
 from functools import cache
 from io import BytesIO
 from typing import Any
+from xml.sax.saxutils import escape
 
 import numpy as np
 import pillow_heif
-from PIL import ExifTags, Image, ImageCms, ImageColor
+from PIL import ExifTags, Image, ImageCms, ImageColor, PngImagePlugin
 
 pillow_heif.register_heif_opener()
 
@@ -125,6 +126,56 @@ def with_facts(
     moment = taken if isinstance(taken, str) else taken.strftime("%Y:%m:%d %H:%M:%S")
     exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = moment
     return picture(color, format=format, exif=exif)
+
+
+def xmp(title: str = "", description: str = "", keywords: tuple[str, ...] = ()) -> bytes:
+    """A packet as photo programs write it, padding included."""
+    items = "".join(f"<rdf:li>{escape(keyword)}</rdf:li>" for keyword in keywords)
+    body = f"<dc:subject><rdf:Bag>{items}</rdf:Bag></dc:subject>"
+    for name, value in (("title", title), ("description", description)):
+        item = f'<rdf:li xml:lang="x-default">{escape(value)}</rdf:li>'
+        body += f"<dc:{name}><rdf:Alt>{item}</rdf:Alt></dc:{name}>" if value else ""
+    return xmp_packet(f'<rdf:Description rdf:about="">{body}</rdf:Description>')
+
+
+def xmp_packet(inner: str) -> bytes:
+    """A packet around what stands in its ``rdf:RDF``."""
+    names = 'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:dc="http://purl.org/dc/elements/1.1/"'
+    return (
+        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+        f"<rdf:RDF {names}>{inner}</rdf:RDF></x:xmpmeta>{' ' * 200}<?xpacket end='w'?>"
+    ).encode()
+
+
+def with_captions(
+    title: str = "", description: str = "", keywords: tuple[str, ...] = (), color: str = "red", format: str = "JPEG"
+) -> bytes:
+    """A picture that has texts in its file."""
+    return with_xmp(xmp(title, description, keywords), color, format)
+
+
+def with_xmp(packet: bytes, color: str = "red", format: str = "JPEG") -> bytes:
+    """A picture with this packet, whatever it holds."""
+    if format == "PNG":
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", packet.decode("utf-8", "replace"))
+        return picture(color, format=format, pnginfo=info)
+    if format == "TIFF":
+        return picture(color, format=format, tiffinfo={700: packet})
+    return picture(color, format=format, xmp=packet)
+
+
+def with_iptc(*records: tuple[int, int, bytes], color: str = "red", format: str = "JPEG") -> bytes:
+    """A picture with IPTC-IIM records: (record, data set, value)."""
+    block = b"".join(b"\x1c" + struct.pack(">BBH", record, key, len(value)) + value for record, key, value in records)
+    if format == "TIFF":
+        return picture(color, format=format, tiffinfo={33723: block})
+    resource = b"8BIM" + struct.pack(">H", 0x0404) + b"\0\0" + struct.pack(">I", len(block)) + block
+    resource += b"\0" * (len(block) % 2)
+    photoshop = b"Photoshop 3.0\0" + resource
+    segment = b"\xff\xed" + struct.pack(">H", len(photoshop) + 2) + photoshop
+    file = picture(color)
+    return file[:2] + segment + file[2:]
 
 
 def with_place() -> bytes:

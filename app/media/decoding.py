@@ -21,6 +21,7 @@ from PIL import Image
 
 from app.errors import PictureError
 from app.media import pictures
+from app.models import Captions
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,14 @@ class Decoder:
 
     def prepare(self, paths: Sequence[Path]) -> Iterator[pictures.Prepared | PictureError]:
         """For each original, in order: derivatives and facts, or why it can't be read."""
-        waiting = [self._schedule(pictures.prepare, path) for path in paths]
+        return self._each(pictures.prepare, paths)
+
+    def read_captions(self, paths: Sequence[Path]) -> Iterator[Captions | PictureError]:
+        """For each original, in order: the texts that stand in it, or why it can't be read."""
+        return self._each(pictures.read_captions, paths)
+
+    def _each(self, work: Callable[..., T], paths: Sequence[Path]) -> Iterator[T | PictureError]:
+        waiting = [self._schedule(work, path) for path in paths]
         for future in waiting:
             try:
                 yield self._result(future)

@@ -22,7 +22,8 @@ import pillow_heif
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from app.errors import PictureError
-from app.models import THUMBNAIL_WIDTHS
+from app.media import captions
+from app.models import THUMBNAIL_WIDTHS, Captions
 
 pillow_heif.register_heif_opener()
 
@@ -107,12 +108,13 @@ class Derivative:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Upright ``width`` × ``height`` of the original, its facts, and WebP bytes by derivative name."""
+    """Upright ``width`` × ``height`` of the original, its facts and texts, and WebP bytes by derivative name."""
 
     width: int
     height: int
     taken_at: datetime | None
     camera: str | None
+    captions: Captions
     thumbnails: dict[int, bytes]
 
 
@@ -159,13 +161,21 @@ def prepare(path: Path, max_pixels: int) -> Prepared:
         width, height = picture.size if _orientation(picture) < 5 else picture.size[::-1]
         sizes = derivative_sizes(width, height)
         raster = _raster(picture, max(sizes[-1].width, sizes[-1].height))
-        taken_at, camera = _taken_at(picture), _camera(picture)
+        taken_at, camera, texts = _taken_at(picture), _camera(picture), captions.read(picture)
     thumbnails = {}
     for size in reversed(sizes):  # each from the one above it: a 256 px picture needs no look at a million pixels
         if raster.size != (size.width, size.height):
             raster = raster.resize((size.width, size.height), SHRINK)
         thumbnails[size.name] = _webp(raster)
-    return Prepared(width, height, taken_at, camera, thumbnails)
+    return Prepared(width, height, taken_at, camera, texts, thumbnails)
+
+
+def read_captions(path: Path, max_pixels: int) -> Captions:
+    """The texts of an original, for pictures that were prepared before texts were read. Raises `PictureError`."""
+    with path.open("rb") as file, _opened(file) as picture:
+        _check_pixels(picture, max_pixels)
+        _load_unless_jpeg(picture)  # a PNG may have its texts behind the pixels
+        return captions.read(picture)
 
 
 def load(data: bytes, max_pixels: int, longest: int = QUERY_PIXELS) -> Image.Image:
