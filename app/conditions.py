@@ -59,6 +59,8 @@ TYPES = {"jpg": "jpeg", "jpe": "jpeg", "tif": "tiff", "heif": "heic"}
 """Other names of formats."""
 ORIENTATIONS = ("landscape", "portrait", "square")
 _FORMATS = ("jpeg", "png", "gif", "webp", "avif", "bmp", "tiff", "heic")
+ENDINGS = frozenset((*TYPES, *_FORMATS))
+"""What file names of pictures end with."""
 _UNITS = {"mp": 1_000_000, "kb": 1000, "mb": 1_000_000, "gb": 1_000_000_000, "b": 1}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)(mp|kb|mb|gb|b)", re.IGNORECASE)
 _DAY = re.compile(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?")

@@ -35,6 +35,9 @@ class Captions:
     keywords: tuple[str, ...] = ()
 
 
+NO_CAPTIONS = Captions()
+
+
 @dataclass(frozen=True, slots=True)
 class Image:
     """One picture of the catalog. ``width`` and ``height`` are upright (EXIF orientation applied), in pixels."""
@@ -56,7 +59,7 @@ class Image:
     taken_at: datetime | None
     """By the camera's own clock, without a zone."""
     camera: str | None
-    captions: Captions = Captions()
+    captions: Captions = NO_CAPTIONS
 
     @property
     def date(self) -> datetime:

@@ -107,7 +107,7 @@ class Worker:
         worked = self._indexer.prepare_next_batch()
         if worked:
             self._more_to_embed.set()
-        return worked
+        return worked or self._indexer.read_next_captions()
 
     def _embed(self) -> bool:
         if not self._encoder.wait(POLL_SECONDS):

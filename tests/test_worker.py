@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from app import worker as worker_module
+from app.catalog.tables import images
 from app.catalog.workers import SILENT_SECONDS, Workers
 from app.errors import ModelUnavailable
 from app.media.decoding import Decoder
@@ -25,6 +27,7 @@ from tests.catalogs import empty_catalog
 from tests.conftest import wait_for
 from tests.encoders import ColourEncoder
 from tests.library.conftest import MAX_PIXELS, Rooms
+from tests.pictures import with_captions
 
 HOST = socket.gethostname()
 
@@ -75,6 +78,16 @@ def test_a_worker_indexes_what_is_there_and_what_comes(rooms: Rooms) -> None:
         wait_for(lambda: rooms.images.counts() == Counts(indexed=2))
         rooms.add("green")
         wait_for(lambda: rooms.images.counts() == Counts(indexed=3))
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_worker_reads_texts_of_pictures_from_before_there_were_any(rooms: Rooms) -> None:
+    rooms.intake.add_bytes(with_captions("Ferry"), "a.jpg")
+    rooms.index()
+    with rooms.database.writing() as connection:
+        connection.execute(update(images).values(captions=None))
+    with working(worker_of(rooms)):
+        wait_for(lambda: rooms.image(1).captions.title == "Ferry")
 
 
 def test_a_worker_that_is_woken_does_not_wait(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +15,9 @@ from sqlalchemy import Column, Connection, Row, Select, String, cast, delete, ex
 from app.catalog.conditions import where
 from app.catalog.database import Database
 from app.catalog.tables import counts, images, removals, vectors
+from app.catalog.words import add_words, remove_words, set_caption
 from app.conditions import Condition
-from app.models import Counts, Image, ImageState
+from app.models import NO_CAPTIONS, Captions, Counts, Image, ImageState
 
 MAX_ATTEMPTS = 3
 """A picture that was claimed this often and never recorded has stopped its worker each time."""
@@ -39,6 +41,7 @@ _COLUMNS = (
     images.c.added_at,
     images.c.taken_at,
     images.c.camera,
+    images.c.captions,
 )
 
 
@@ -62,6 +65,7 @@ class PreparedFacts:
     height: int
     taken_at: datetime | None
     camera: str | None
+    captions: Captions = NO_CAPTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,9 @@ class Images:
                 added_at=datetime.now(UTC).replace(tzinfo=None),
             )
             connection.execute(delete(removals).where(removals.c.md5 == new.md5))
-            return connection.execute(added.returning(images.c.id)).scalar_one(), True
+            image_id: int = connection.execute(added.returning(images.c.id)).scalar_one()
+            add_words(connection, image_id, new.filename)
+            return image_id, True
 
     def remove(self, image_id: int) -> Removal | None:
         """Delete a row and, in every space, its vector; from here on the picture is nowhere to be found.
@@ -131,6 +137,7 @@ class Images:
             ).first()
             if gone is None:
                 return None
+            remove_words(connection, image_id)
             in_spaces = connection.scalars(
                 delete(vectors).where(vectors.c.image_id == image_id).returning(vectors.c.space_id)
             ).all()
@@ -291,11 +298,29 @@ class Images:
             "height": facts.height,
             "taken_at": facts.taken_at,
             "camera": facts.camera,
+            "captions": asdict(facts.captions),
             "state": ImageState.PREPARED,
         }
         with self._database.writing() as connection:
             mine = update(images).where(images.c.id == image_id, images.c.claimed_by == worker)
-            return connection.execute(mine.values(**values, **_UNCLAIMED)).rowcount > 0
+            recorded = connection.execute(mine.values(**values, **_UNCLAIMED)).rowcount > 0
+            if recorded:
+                set_caption(connection, image_id, facts.captions)
+            return recorded
+
+    def without_captions(self, before: int, limit: int) -> list[Image]:
+        """Prepared pictures with a smaller id, newest first, in whose file nobody has looked for texts."""
+        ready = images.c.state.in_([ImageState.PREPARED, ImageState.INDEXED])
+        query = _select_images().where(images.c.id < before, images.c.captions.is_(None), ready)
+        with self._database.reading() as connection:
+            return [_image(row) for row in connection.execute(query.order_by(images.c.id.desc()).limit(limit))]
+
+    def record_captions(self, image_id: int, captions: Captions) -> None:
+        """What stands in the file of a picture that was prepared before; nothing if it is gone."""
+        with self._database.writing() as connection:
+            chosen = update(images).where(images.c.id == image_id)
+            if connection.execute(chosen.values(captions=asdict(captions))).rowcount:
+                set_caption(connection, image_id, captions)
 
     def record_failed(self, worker: str, image_id: int, reason: str) -> None:
         """Give a picture up, with the reason that the Problems page shows."""
@@ -364,4 +389,9 @@ def _image(row: Row[tuple[object, ...]]) -> Image:
         added_at=row.added_at.replace(tzinfo=UTC),
         taken_at=row.taken_at,
         camera=row.camera,
+        captions=_captions(row.captions),
     )
+
+
+def _captions(kept: dict[str, Any] | None) -> Captions:
+    return Captions(kept["title"], kept["description"], tuple(kept["keywords"])) if kept else NO_CAPTIONS

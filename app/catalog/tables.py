@@ -1,4 +1,7 @@
-"""The schema, as SQLAlchemy Core tables. `migrations/` builds the same step by step; a test compares the two."""
+"""The schema, as SQLAlchemy Core tables. `migrations/` builds the same step by step; a test compares the two.
+
+One table is not among them: the full-text index of `app.catalog.words`.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +52,7 @@ images = Table(
     Column("added_at", DateTime, nullable=False),
     Column("taken_at", DateTime),
     Column("camera", Text),
+    Column("captions", JSON(none_as_null=True)),  # `app.models.Captions`; NULL: nobody has looked yet
     # The row is the queue: who works on it, until when (Unix seconds), and how often somebody started.
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("claimed_by", Text),

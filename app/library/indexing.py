@@ -20,7 +20,7 @@ from app.errors import PictureError
 from app.media import pictures
 from app.media.decoding import Decoder
 from app.media.store import Store
-from app.models import THUMBNAIL_WIDTHS, FloatArray, Image, ImageState
+from app.models import NO_CAPTIONS, THUMBNAIL_WIDTHS, FloatArray, Image, ImageState
 from app.vectors.encoder import Encoder
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ class Indexer:
         self._vectors = vectors
         self._store = store
         self._decoder = decoder
+        self._captions_before = 2**63 - 1
 
     def prepare_next_batch(self) -> bool:
         """Prepare some pending pictures. ``False`` if there were none."""
@@ -58,9 +59,21 @@ class Indexer:
     def _keep(self, image: Image, prepared: pictures.Prepared) -> None:
         for width, data in sorted(prepared.thumbnails.items()):  # the smallest tells a later start of the others
             self._store.save_thumbnail(image.md5, width, data)
-        facts = PreparedFacts(prepared.width, prepared.height, prepared.taken_at, prepared.camera)
+        facts = PreparedFacts(prepared.width, prepared.height, prepared.taken_at, prepared.camera, prepared.captions)
         if not self._images.record_prepared(self._worker, image.id, facts):  # deleted meanwhile, perhaps
             self._images.unless_known(image.md5, lambda: self._store.remove_thumbnails(image.md5, THUMBNAIL_WIDTHS))
+
+    def read_next_captions(self) -> bool:
+        """Read the texts of some pictures that were prepared before texts were read. ``False`` if there are none.
+
+        Each is looked at once: what can't be read has no texts, and is shown by its previews as before.
+        """
+        batch = self._images.without_captions(self._captions_before, PREPARE_BATCH)
+        originals = [self._store.original(image.md5, image.format) for image in batch]
+        for image, captions in zip(batch, self._decoder.read_captions(originals), strict=True):
+            self._images.record_captions(image.id, NO_CAPTIONS if isinstance(captions, PictureError) else captions)
+        self._captions_before = batch[-1].id if batch else 0  # newer ones have theirs from being prepared
+        return bool(batch)
 
     def embed_next_batch(self, encoder: Encoder) -> int:
         """Embed some prepared pictures into the serving space. Returns how many were worked on; 0: there were none.

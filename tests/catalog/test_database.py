@@ -32,11 +32,17 @@ def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'folder that is not there yet' / 'catalog.sqlite3'}"
 
 
+def is_ordinary(name: str | None, kind: str, _parents: object) -> bool:
+    """Not the full-text index, nor what SQLite keeps it in: no metadata can describe those."""
+    return kind != "table" or name is None or name.partition("_")[0] != "words"
+
+
 def test_migrations_build_what_the_tables_say(url: str) -> None:
     database = Database(url)
     database.migrate()
     with database.reading() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        opts = {"compare_type": True, "include_name": is_ordinary}
+        context = MigrationContext.configure(connection, opts=opts)
         assert compare_metadata(context, metadata) == []
     database.close()
 

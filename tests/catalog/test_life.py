@@ -8,6 +8,7 @@ from pathlib import Path
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from sqlalchemy import text
 
 from app.catalog.images import Images
 from app.catalog.vectors import Vectors
@@ -32,7 +33,7 @@ class PictureLives(RuleBasedStateMachine):
         self.claims: dict[int, str] = {}
         self.embedded: set[tuple[int, int]] = set()
         self.highest = 0
-        self.newest = 0
+        self.newest: dict[int, int] = {}
 
     def teardown(self) -> None:
         self.database.close()
@@ -126,6 +127,11 @@ class PictureLives(RuleBasedStateMachine):
                 self.claims.pop(image_id, None)
 
     @invariant()
+    def words_are_those_of_the_pictures(self) -> None:
+        with self.database.reading() as connection:
+            assert set(connection.scalars(text("SELECT rowid FROM words"))) == set(self.states)
+
+    @invariant()
     def states_are_as_told(self) -> None:
         found = {image.id: image.state for image in self.images.newest(100)}
         assert found == self.states
@@ -142,8 +148,8 @@ class PictureLives(RuleBasedStateMachine):
         found = [entry for batch in log.entries(0) for entry in batch]
         alive = {(self.space, entry.image_id) for entry in found if entry.vector is not None}
         assert alive == {entry for entry in self.embedded if entry[0] == self.space}
-        assert newest(log) >= self.newest
-        self.newest = newest(log)
+        assert newest(log) >= self.newest.get(self.space, 0)
+        self.newest[self.space] = newest(log)
 
 
 PictureLives.TestCase.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)

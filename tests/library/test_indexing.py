@@ -8,15 +8,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image as Raster
+from sqlalchemy import update
 
+from app.catalog.tables import images
+from app.catalog.words import Words
 from app.errors import PictureError
 from app.library.indexing import PREPARE_BATCH, Indexer
 from app.media.decoding import Decoder
 from app.media.pictures import Prepared
-from app.models import Counts, FloatArray, ImageState
+from app.models import Captions, Counts, FloatArray, ImageState
 from tests.encoders import ColourEncoder, FailingEncoder
 from tests.library.conftest import Rooms, md5
-from tests.pictures import FAILED_FILES, GOOD_FILES, encoded, noise, oriented, picture, unique_pictures, with_facts
+from tests.pictures import (
+    FAILED_FILES,
+    GOOD_FILES,
+    encoded,
+    noise,
+    oriented,
+    picture,
+    unique_pictures,
+    with_captions,
+    with_facts,
+)
 
 
 class CallingEncoder(ColourEncoder):
@@ -141,6 +154,49 @@ def test_previews_of_a_picture_that_was_uploaded_again_meanwhile_stay(rooms: Roo
     assert indexer.prepare_next_batch()
     assert rooms.images.counts() == Counts(pending=1)
     assert rooms.store.thumbnail(md5(picture("red")), 256).exists()
+
+
+# -- captions
+
+
+def test_preparing_reads_the_texts_of_a_picture(rooms: Rooms) -> None:
+    rooms.intake.add_bytes(with_captions("Ferry", "At dusk", ("sea",)), "a.jpg")
+    rooms.prepare()
+    assert rooms.image(1).captions == Captions("Ferry", "At dusk", ("sea",))
+    assert not rooms.indexer.read_next_captions(), "it is done already"
+
+
+def as_before_there_were_captions(rooms: Rooms) -> Indexer:
+    """Nobody has looked for texts yet. The indexer of a worker that starts then."""
+    with rooms.database.writing() as connection:
+        connection.execute(update(images).values(captions=None))
+    return Indexer("worker", rooms.images, rooms.vectors, rooms.store, rooms.decoder)
+
+
+def test_texts_of_pictures_from_before_are_read_once_newest_first(rooms: Rooms) -> None:
+    for number in range(PREPARE_BATCH + 2):
+        rooms.intake.add_bytes(with_captions(f"Ferry {number}"), f"{number}.jpg")
+    rooms.prepare()
+    indexer = as_before_there_were_captions(rooms)
+    rooms.add("red")  # still pending: preparing it will read its texts
+    assert indexer.read_next_captions()
+    titled = [image.captions.title for image in rooms.images.newest(99)]
+    assert titled == ["", *(f"Ferry {number}" for number in range(PREPARE_BATCH + 1, 1, -1)), "", ""]
+    assert indexer.read_next_captions()
+    assert not indexer.read_next_captions()
+    assert [hit.image_id for hit in Words(rooms.database).search("ferry 0")] == [1]
+
+
+def test_what_cannot_be_read_any_more_has_no_texts_and_stays_as_it_is(rooms: Rooms) -> None:
+    missing, damaged = rooms.add("red", "blue")
+    rooms.index()
+    rooms.store.original(rooms.image(missing).md5, "jpeg").unlink()
+    rooms.store.original(rooms.image(damaged).md5, "jpeg").write_bytes(b"no picture")
+    indexer = as_before_there_were_captions(rooms)
+    assert indexer.read_next_captions()
+    assert not indexer.read_next_captions()
+    assert rooms.images.counts() == Counts(indexed=2)
+    assert rooms.images.without_captions(99, 99) == [], "nor will another worker look"
 
 
 # -- embed

@@ -1,0 +1,158 @@
+"""Words that stand in file names and captions, and the full-text index over them (SQLite FTS5).
+
+The index, the table ``words``, holds for each picture the words of its name and of its captions. It is written in the
+transactions that write the rows of `images`, so the two can't come apart. Words are folded here, for what is kept and
+for what is asked alike: without case and accents, parted where letters meet digits and where camelCase rises, so that
+``IMG_2041.jpg``, ``img-2041`` and ``IMG2041`` are the same two words.
+
+Source: https://sqlite.org/fts5.html
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import Connection, column, delete, insert, select, table, text, update
+
+from app.catalog.conditions import where
+from app.catalog.database import Database
+from app.catalog.tables import images
+from app.conditions import ENDINGS, Condition
+from app.models import Captions
+
+MOST_HITS = 500
+"""Pictures found by their words: the newest, where a word stands in the name of every other one."""
+MOST_WORDS = 32
+"""A query of more words is a description, and in nobody's file name."""
+SHORTEST_BEGINNING = 3
+"""Letters from which on a word of a query may be the beginning of a longer one."""
+COMMON = frozenset("a an and at by for from in is it my of on or some something the to with".split())  # noqa: SIM905
+"""Words of a query that need not be there, beside others."""
+
+words = table("words", column("rowid"), column("name"), column("caption"))
+
+_RISE = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_WORD = re.compile(r"\d+|[^\W\d_]+")
+
+
+class _Texts(NamedTuple):
+    """A file name, and the indexed words of it and of the captions."""
+
+    filename: str
+    name: str
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
+class WordHit:
+    """A picture that has all words of a query, at least as beginnings of its own words."""
+
+    image_id: int
+    in_name: bool
+    in_caption: bool
+    whole: bool
+    """Not only as beginnings."""
+    named: bool
+    """The query names this very file: it holds a number that no look could tell, or is the whole name."""
+
+
+def folded(text: str) -> list[str]:
+    """The words of a text, without case and accents."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return _WORD.findall(plain.casefold())
+
+
+def indexed(text: str) -> str:
+    """What the index holds of a text. camelCase is there in parts and as a whole: *WhatsApp*, *iPhone*."""
+    whole, parts = folded(text), folded(_RISE.sub(" ", text))
+    return " ".join(parts if parts == whole else parts + whole)
+
+
+def without_ending(filename: str) -> str:
+    """``beach.jpg`` → ``beach``: every name has an ending, so it tells none from the others."""
+    stem, dot, ending = filename.rpartition(".")
+    return stem if dot and ending.lower() in ENDINGS else filename
+
+
+def add_words(connection: Connection, image_id: int, filename: str) -> None:
+    """Index a new picture by its name."""
+    connection.execute(insert(words).values(rowid=image_id, name=indexed(without_ending(filename)), caption=""))
+
+
+def set_caption(connection: Connection, image_id: int, captions: Captions) -> None:
+    """Index what stands in the file of a picture."""
+    caption = indexed("\n".join([captions.title, captions.description, *captions.keywords]))
+    connection.execute(update(words).where(words.c.rowid == image_id).values(caption=caption))
+
+
+def remove_words(connection: Connection, image_id: int) -> None:
+    connection.execute(delete(words).where(words.c.rowid == image_id))
+
+
+class Words:
+    """Finds pictures by the words in their names and captions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def search(self, query: str, conditions: Sequence[Condition] = ()) -> list[WordHit]:
+        """Pictures that have all words of ``query`` and meet the conditions, best first, at most `MOST_HITS`.
+
+        First those it names, then those with whole words, then those where it says more of the text; newer ones first.
+        """
+        phrases = phrases_of(query)
+        if not phrases or len(phrases) > MOST_WORDS:
+            return []
+        found = self._matching(_all_of(phrases), conditions)
+        whole = set(found)
+        if len(found) < MOST_HITS:
+            found |= self._matching(_all_of(phrases, beginnings=True), conditions)
+        hits = [_hit(image_id, texts, query, phrases, image_id in whole) for image_id, texts in found.items()]
+        hits.sort(key=lambda hit: (not hit.named, not hit.whole, _length(hit, found[hit.image_id]), -hit.image_id))
+        return hits[:MOST_HITS]
+
+    def _matching(self, expression: str, conditions: Sequence[Condition]) -> dict[int, _Texts]:
+        """By id, the newest ones: that is the index's own order, so that it stops at `MOST_HITS`."""
+        wanted = select(words.c.rowid, images.c.filename, words.c.name, words.c.caption)
+        wanted = wanted.join_from(words, images, images.c.id == words.c.rowid)
+        wanted = wanted.where(text("words MATCH :expression"), *where(conditions))
+        wanted = wanted.order_by(words.c.rowid.desc()).limit(MOST_HITS)
+        with self._database.reading() as connection:
+            rows = connection.execute(wanted, {"expression": expression})
+            return {image_id: _Texts(*texts) for image_id, *texts in rows}
+
+
+def phrases_of(query: str) -> list[str]:
+    """What has to be found: for each word as typed its parts, one behind the other, as ``img 2041`` for IMG_2041."""
+    typed = (" ".join(folded(without_ending(word))) for word in query.split())
+    phrases = list(dict.fromkeys(phrase for phrase in typed if phrase))
+    return [phrase for phrase in phrases if phrase not in COMMON] or phrases
+
+
+def _all_of(phrases: Iterable[str], beginnings: bool = False) -> str:
+    """An FTS5 expression. Folded words hold letters and digits alone, so in quotes nothing in them is grammar."""
+    return " AND ".join(f'"{phrase}"{"*" if beginnings and _may_begin(phrase) else ""}' for phrase in phrases)
+
+
+def _may_begin(phrase: str) -> bool:
+    return len(phrase.rpartition(" ")[2]) >= SHORTEST_BEGINNING
+
+
+def _hit(image_id: int, texts: _Texts, query: str, phrases: list[str], whole: bool) -> WordHit:
+    sought = [f" {phrase}" if not whole and _may_begin(phrase) else f" {phrase} " for phrase in phrases]
+    name, caption = f" {texts.name} ", f" {texts.caption} "
+    in_name = any(phrase in name for phrase in sought)
+    in_caption = any(phrase in caption for phrase in sought)
+    number = any(word.isdigit() and len(word) > 1 for phrase in phrases for word in phrase.split())
+    named = number and all(f" {phrase} " in name for phrase in phrases)
+    named = named or " ".join(query.split()).casefold() == " ".join(texts.filename.split()).casefold()
+    return WordHit(image_id, in_name or not in_caption, in_caption, whole, named)
+
+
+def _length(hit: WordHit, texts: _Texts) -> int:
+    """Letters of the texts it was found in: the fewer there are, the more a query says of them."""
+    return len(texts.name) * hit.in_name + len(texts.caption) * hit.in_caption
