@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from enum import StrEnum
 
 import numpy as np
@@ -59,12 +60,9 @@ class Image:
     taken_at: datetime | None
     """By the camera's own clock, without a zone."""
     camera: str | None
+    date: datetime
+    """When it was taken, else added: without a zone, by the camera's clock or the server's."""
     captions: Captions = NO_CAPTIONS
-
-    @property
-    def date(self) -> datetime:
-        """When it was taken, else added: without a zone, by the camera's clock or the server's."""
-        return self.taken_at or self.added_at.astimezone().replace(tzinfo=None)
 
     @property
     def has_thumbnails(self) -> bool:
@@ -146,6 +144,8 @@ class Results:
     """How many pictures come behind those; ``None`` where they are not shown."""
     by_date: bool = False
     """In order of `Image.date` instead of best first."""
+    per_day: Mapping[date, int] = field(default_factory=dict)
+    """By date: how many pictures there are, on all pages, of each day that stands on this one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,34 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Column, Connection, Row, Select, String, cast, delete, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    DateTime,
+    Row,
+    Select,
+    String,
+    Tuple,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from app.catalog.conditions import where
 from app.catalog.database import Database
-from app.catalog.tables import counts, images, removals, vectors
+from app.catalog.tables import counts, days, images, removals, vectors
 from app.catalog.words import add_words, remove_words, set_caption
 from app.conditions import Condition
 from app.models import NO_CAPTIONS, Captions, Counts, Image, ImageState
@@ -42,6 +60,7 @@ _COLUMNS = (
     images.c.taken_at,
     images.c.camera,
     images.c.captions,
+    images.c.date,
 )
 
 
@@ -74,6 +93,18 @@ class Choices:
 
     formats: tuple[str, ...] = ()
     cameras: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the order of dates: that of the picture with this date and id. Pictures of one moment go by id."""
+
+    date: datetime
+    id: int
+
+    @classmethod
+    def of(cls, image: Image) -> Place:
+        return cls(image.date, image.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +142,7 @@ class Images:
                     connection.execute(update(images).where(images.c.id == known.id).values(**_PENDING))
                 return known.id, False
             place()
+            now = datetime.now(UTC)
             added = insert(images).values(
                 md5=new.md5,
                 filename=new.filename,
@@ -119,7 +151,8 @@ class Images:
                 width=new.width,
                 height=new.height,
                 state=ImageState.PENDING,
-                added_at=datetime.now(UTC).replace(tzinfo=None),
+                added_at=now.replace(tzinfo=None),
+                date=now.astimezone().replace(tzinfo=None),
             )
             connection.execute(delete(removals).where(removals.c.md5 == new.md5))
             image_id: int = connection.execute(added.returning(images.c.id)).scalar_one()
@@ -197,6 +230,33 @@ class Images:
         with self._database.reading() as connection:
             return [_image(row) for row in connection.execute(query)]
 
+    def by_date(self, limit: int, before: Place | None = None) -> list[Image]:
+        """Pictures by the day they were taken or else added, newest first, from the one after ``before`` on."""
+        query = _select_images().order_by(images.c.date.desc(), images.c.id.desc()).limit(limit)
+        if before is not None:
+            query = query.where(_row_place() < _place(before))
+        with self._database.reading() as connection:
+            return [_image(row) for row in connection.execute(query)]
+
+    def just_newer(self, than: Place, limit: int) -> list[Image]:
+        """The nearest pictures above a place in that order, newest first."""
+        query = _select_images().where(_row_place() > _place(than)).order_by(images.c.date, images.c.id).limit(limit)
+        with self._database.reading() as connection:
+            return [_image(row) for row in connection.execute(query)][::-1]
+
+    def months(self) -> dict[str, int]:
+        """How many pictures are of each month (``2023-05``) that has any, newest first."""
+        month = func.substr(days.c.day, 1, 7, type_=String)
+        query = select(month, func.sum(days.c.pictures)).group_by(month).order_by(month.desc())
+        with self._database.reading() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def days(self, first: date, last: date) -> dict[date, int]:
+        """How many pictures are of each day from ``first`` to ``last`` that has any."""
+        query = select(days.c.day, days.c.pictures).where(days.c.day.between(first, last))
+        with self._database.reading() as connection:
+            return {row.day: row.pictures for row in connection.execute(query)}
+
     def matching(self, conditions: Sequence[Condition]) -> npt.NDArray[np.int64]:
         """Ids of all pictures that meet the conditions."""
         # As one text: making a Python object of each of 100,000 ids would take several times as long as finding them.
@@ -207,12 +267,20 @@ class Images:
 
     def listed(self, conditions: Sequence[Condition], oldest_first: bool, offset: int, limit: int) -> list[Image]:
         """Pictures that meet the conditions, by the day they were taken or else added."""
-        # As `Image.date`: cameras tell the time of where they are, the catalog keeps UTC.
-        date = func.coalesce(images.c.taken_at, func.datetime(images.c.added_at, "localtime"))
-        order = (date, images.c.id) if oldest_first else (date.desc(), images.c.id.desc())
+        place = (images.c.date, images.c.id)
+        order = place if oldest_first else tuple(column.desc() for column in place)
         query = _select_images().where(*where(conditions)).order_by(*order).offset(offset).limit(limit)
         with self._database.reading() as connection:
             return [_image(row) for row in connection.execute(query)]
+
+    def matching_days(self, conditions: Sequence[Condition], first: date, last: date) -> dict[date, int]:
+        """As `days`, of the pictures that meet the conditions."""
+        day = func.substr(images.c.date, 1, 10, type_=String)
+        start, end = datetime.combine(first, datetime.min.time()), datetime.combine(last, datetime.max.time())
+        among = images.c.date.between(start, end)
+        query = select(day, func.count()).where(among, *where(conditions)).group_by(day)
+        with self._database.reading() as connection:
+            return {date.fromisoformat(found): count for found, count in connection.execute(query)}
 
     def choices(self) -> Choices:
         """Formats and cameras that there are. Costs a look-up for each of them, however many pictures there are."""
@@ -227,6 +295,11 @@ class Images:
         older = select(func.max(images.c.id)).where(images.c.id < image_id)
         with self._database.reading() as connection:
             return connection.scalar(newer), connection.scalar(older)
+
+    def neighbours_by_date(self, image: Image) -> tuple[int | None, int | None]:
+        """Ids of the picture before and the one after it in the order of dates, newest first."""
+        newer, older = self.just_newer(Place.of(image), 1), self.by_date(1, Place.of(image))
+        return newer[0].id if newer else None, older[0].id if older else None
 
     def known_md5s(self, md5s: Sequence[str]) -> set[str]:
         """Those of ``md5s`` that the catalog has."""
@@ -300,7 +373,7 @@ class Images:
             "camera": facts.camera,
             "captions": asdict(facts.captions),
             "state": ImageState.PREPARED,
-        }
+        } | ({"date": facts.taken_at} if facts.taken_at else {})
         with self._database.writing() as connection:
             mine = update(images).where(images.c.id == image_id, images.c.claimed_by == worker)
             recorded = connection.execute(mine.values(**values, **_UNCLAIMED)).rowcount > 0
@@ -390,8 +463,17 @@ def _image(row: Row[tuple[object, ...]]) -> Image:
         taken_at=row.taken_at,
         camera=row.camera,
         captions=_captions(row.captions),
+        date=row.date,
     )
 
 
 def _captions(kept: dict[str, Any] | None) -> Captions:
     return Captions(kept["title"], kept["description"], tuple(kept["keywords"])) if kept else NO_CAPTIONS
+
+
+def _row_place() -> Tuple:
+    return tuple_(images.c.date, images.c.id)
+
+
+def _place(place: Place) -> Tuple:
+    return tuple_(literal(place.date, DateTime), literal(place.id))

@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Float,
     ForeignKey,
@@ -53,6 +54,8 @@ images = Table(
     Column("taken_at", DateTime),
     Column("camera", Text),
     Column("captions", JSON(none_as_null=True)),  # `app.models.Captions`; NULL: nobody has looked yet
+    # By the camera's clock or, where that is not known, the server's: stored, since an index knows no time zones.
+    Column("date", DateTime, nullable=False, server_default="1970-01-01 00:00:00.000000"),
     # The row is the queue: who works on it, until when (Unix seconds), and how often somebody started.
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("claimed_by", Text),
@@ -64,6 +67,7 @@ images = Table(
     Index(None, "added_at"),
     Index(None, "taken_at"),
     Index(None, "camera"),
+    Index(None, "date", "id"),
     sqlite_autoincrement=True,  # an id is never given twice, so a link never shows another picture
 )
 
@@ -75,6 +79,14 @@ counts = Table(
     Column("bytes", BigInteger, nullable=False),
 )
 """Kept by triggers on `images`, so that counting costs the same at a hundred and at a million pictures."""
+
+days = Table(
+    "days",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("pictures", Integer, nullable=False),
+)
+"""How many pictures are of each day, by `images.date`: kept by triggers on `images`, too."""
 
 removals = Table(
     "removals",

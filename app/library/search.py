@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from contextlib import suppress
 
 import numpy as np
@@ -156,7 +157,9 @@ class Searcher:
         """Pictures that meet conditions, by date."""
         images = self._images.listed(query.conditions, query.sort is Sort.OLDEST, offset, limit + 1)
         matches = tuple(Match(image, None) for image in images[:limit])
-        return Results(matches, offset, limit, len(images) > limit, "", by_date=True)
+        days = sorted(match.image.date.date() for match in matches)
+        per_day = self._images.matching_days(query.conditions, days[0], days[-1]) if days else {}
+        return Results(matches, offset, limit, len(images) > limit, "", by_date=True, per_day=per_day)
 
     def _meaning(self, query: Query, encoder: Encoder, serving: ServingSpace) -> FloatArray:
         """One unit vector for everything a query means, [dimension]."""
@@ -247,7 +250,8 @@ class Searcher:
         matches.sort(key=lambda match: (match.image.date, match.image.id), reverse=not oldest_first)
         page = tuple(matches[offset : _end(offset, limit)])
         more = len(matches) > offset + limit
-        return Results(page, offset, limit, more, serving.space.model, ranking.matches, by_date=True)
+        per_day = Counter(match.image.date.date() for match in matches)
+        return Results(page, offset, limit, more, serving.space.model, ranking.matches, by_date=True, per_day=per_day)
 
     def _ranked_index(self, serving: ServingSpace) -> VectorIndex:
         index = self._index(serving)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import platform
+from datetime import datetime
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
+from pydantic import NaiveDatetime
 
+from app.catalog.images import Place
 from app.errors import InvalidInput, ModelNotReady, ModelUnavailable, NotFound
 from app.library.library import Library
 from app.models import Image, ImageState, Match, ModelState, Results
@@ -29,6 +32,7 @@ from app.web.rendering import (
     StatusPage,
     TilesFragment,
 )
+from app.web.timeline import end_of_month, newer_url, older_url, years_of
 from app.web.uploads import UploadLimits
 
 SIMILAR = 12
@@ -38,7 +42,9 @@ MOST_TILES = 500
 SHOWN_VERSIONS = ("torch", "sentence-transformers", "faiss-cpu", "pillow", "fastapi", "sqlalchemy")
 
 ImageId = Annotated[int, Path(ge=1, le=2**63 - 1)]
-Before = Annotated[int | None, Query(ge=1, le=2**63 - 1)]
+Neighbour = Annotated[int | None, Query(ge=1, le=2**63 - 1)]
+Order = Annotated[Literal["added"] | None, Query()]
+"""``None``: by date."""
 
 
 class Pages:
@@ -68,16 +74,61 @@ class Pages:
         router.get("/fragments/tiles")(self.tiles_fragment)
         return router
 
-    def gallery(self, request: Request, before: Before = None) -> HTMLResponse:
+    def gallery(
+        self,
+        request: Request,
+        order: Order = None,
+        date: Annotated[NaiveDatetime | None, Query()] = None,
+        before: Neighbour = None,
+        after: Neighbour = None,
+        month: Annotated[str | None, Query(pattern=r"^\d{4}-\d{2}$")] = None,
+    ) -> HTMLResponse:
+        """``date`` and ``before`` (or ``after``) are a picture's: pages stay as they are while others come and go."""
+        if order is not None:
+            return self._page_or_tiles(request, self._gallery_by_added(before))
+        if after is not None:
+            return self._page_or_tiles(request, self._gallery_above(self._place(date, after)))
+        place = end_of_month(month) if month is not None else self._place(date, before) if before is not None else None
+        return self._page_or_tiles(request, self._gallery_below(place))
+
+    def _gallery_by_added(self, before: int | None) -> GalleryPage:
         images, more = self._page_of(self._library.images.newest(self._page_size + 1, before))
-        page = GalleryPage(
+        return GalleryPage(
             status=self._library.status.read(),
             images=images,
-            newer_url="/" if before else None,
-            older_url=f"/?before={images[-1].id}" if more else None,
+            newer_url="/?order=added" if before else None,
+            older_url=f"/?order=added&before={images[-1].id}" if more else None,
             choices=self._choices(),
+            by_added=True,
         )
-        return self._page_or_tiles(request, page)
+
+    def _gallery_above(self, place: Place) -> GalleryPage:
+        """The page that ends above ``place``; where there is less than a page, the first one."""
+        images = self._library.images.just_newer(place, self._page_size)
+        whole = len(images) == self._page_size
+        return self._gallery_by_date(tuple(images), more=True) if whole else self._gallery_below(None)
+
+    def _gallery_below(self, place: Place | None) -> GalleryPage:
+        images, more = self._page_of(self._library.images.by_date(self._page_size + 1, place))
+        return self._gallery_by_date(images, more, beyond=place is not None)
+
+    def _gallery_by_date(self, images: tuple[Image, ...], more: bool, beyond: bool = False) -> GalleryPage:
+        """``beyond``: the page did not begin at the start, so that there is one above it even if it is empty."""
+        catalog = self._library.images
+        if images:
+            beyond = bool(catalog.just_newer(Place.of(images[0]), 1))
+        return GalleryPage(
+            status=self._library.status.read(),
+            images=images,
+            newer_url=newer_url(images[0]) if beyond and images else "/" if beyond else None,
+            older_url=older_url(images[-1]) if more else None,
+            choices=self._choices(),
+            per_day=catalog.days(images[-1].date.date(), images[0].date.date()) if images else {},
+            years=years_of(catalog.months(), images[0].date.isoformat()[:7]) if images else (),
+        )
+
+    def _place(self, date: datetime | None, image_id: int) -> Place:
+        return Place(date, image_id) if date else Place.of(self._get(image_id))
 
     def search(
         self,
@@ -120,15 +171,13 @@ class Pages:
         q: str = "",
         like: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
         rank: Annotated[int | None, Query(ge=0, le=1_000_000)] = None,
+        order: Order = None,
     ) -> HTMLResponse:
         image = self._get(image_id)
         if rank is not None and (q.strip() or like is not None):
             back, previous_url, next_url = self._place_in_results(q, like, rank)
         else:
-            newer, older = self._library.images.neighbours(image_id)
-            back = "/"
-            previous_url = f"/images/{newer}" if newer else None
-            next_url = f"/images/{older}" if older else None
+            back, previous_url, next_url = self._place_in_gallery(image, order)
         page = ImagePage(
             status=self._library.status.read(),
             image=image,
@@ -148,7 +197,7 @@ class Pages:
             raise NotFound("What became of an upload is kept for a week. The pictures themselves are in the gallery.")
         return self._renderer.page(request, ReceiptPage(self._library.status.read(), tuple(results)))
 
-    def problems(self, request: Request, before: Before = None) -> HTMLResponse:
+    def problems(self, request: Request, before: Neighbour = None) -> HTMLResponse:
         failed = self._library.images.newest(self._page_size + 1, before, ImageState.FAILED)
         images, more = self._page_of(failed)
         next_url = f"/problems?before={images[-1].id}" if more else None
@@ -190,6 +239,14 @@ class Pages:
         if like is not None:
             return self._library.searcher.similar_to(like, offset, limit)
         return self._library.searcher.by_text(query, offset, limit)
+
+    def _place_in_gallery(self, image: Image, order: str | None) -> tuple[str, str | None, str | None]:
+        """URLs of the gallery, and of the pictures before and after this one."""
+        catalog = self._library.images
+        listed = f"?order={order}" if order else ""
+        newer, older = catalog.neighbours(image.id) if order else catalog.neighbours_by_date(image)
+        newer_url, older_url = (f"/images/{near}{listed}" if near else None for near in (newer, older))
+        return f"/{listed}", newer_url, older_url
 
     def _place_in_results(self, query: str, like: int | None, rank: int) -> tuple[str, str | None, str | None]:
         """URLs of the results page, and of the pictures before and after the one at ``rank``."""

@@ -7,7 +7,7 @@ A context names its template. Paths in contexts and templates start at the appli
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from itertools import groupby
@@ -24,6 +24,7 @@ from app.library.query import Query, Sort, parse
 from app.media.pictures import FORMATS, derivative_sizes
 from app.models import Band, Image, LibraryStatus, Match, ModelState, ModelStatus, Outcome, Results, UploadResult
 from app.web.filters import Chip, FilterForm, chips_of, search_url
+from app.web.timeline import Year
 
 FRAGMENT_HEADER = "HX-Request"
 """A request with this header wants ``_tiles.html`` instead of the page around it (the name htmx uses as well)."""
@@ -48,15 +49,19 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Tiles that stand together, under their day (server's zone) or, with ``day=None``, under no heading."""
+    """Tiles that stand together, under their day or, with ``day=None``, under no heading.
+
+    ``pictures``: how many there are of that day, also on other pages, where that is known.
+    """
 
     day: date | None
     tiles: tuple[Tile, ...]
+    pictures: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class GalleryPage:
-    """`gallery.html`: all pictures, newest first."""
+    """`gallery.html`: all pictures, newest first, by the day they were taken or else added; or as they were added."""
 
     template: ClassVar[str] = "gallery.html"
     uncertain: ClassVar[tuple[Tile, ...]] = ()
@@ -64,11 +69,20 @@ class GalleryPage:
     status: LibraryStatus
     images: tuple[Image, ...]
     newer_url: str | None
-    """Back to the start of the gallery; ``None`` on its first page."""
+    """The page above; ``None`` on the first."""
     older_url: str | None
     """The next page (older pictures); ``None`` on the last."""
     choices: Choices = field(default_factory=Choices)
     """What the filter form offers."""
+    by_added: bool = False
+    per_day: Mapping[date, int] = field(default_factory=dict)
+    """By date: how many pictures there are of each day on this page."""
+    years: tuple[Year, ...] = ()
+    """Months to jump to."""
+
+    @property
+    def start_url(self) -> str:
+        return "/?order=added" if self.by_added else "/"
 
     @property
     def next_url(self) -> str | None:
@@ -80,8 +94,11 @@ class GalleryPage:
 
     @property
     def groups(self) -> tuple[Group, ...]:
-        days = groupby(self.images, key=lambda image: local(image.added_at).date())
-        return tuple(Group(day, tiles_of(images)) for day, images in days)
+        if self.by_added:
+            days = groupby(self.images, key=lambda image: local(image.added_at).date())
+            return tuple(Group(day, tiles_of(images, "?order=added")) for day, images in days)
+        days = groupby(self.images, key=lambda image: image.date.date())
+        return tuple(Group(day, tiles_of(images), self.per_day.get(day)) for day, images in days)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +178,7 @@ class SearchPage:
         sure = tuple(tile for tile, match in self._tiles if match.band is not Band.UNCERTAIN)
         if self.results.by_date:
             days = groupby(sure, key=lambda tile: tile.image.date.date())
-            return tuple(Group(day, tuple(tiles)) for day, tiles in days)
+            return tuple(Group(day, tuple(tiles), self.results.per_day.get(day)) for day, tiles in days)
         return (Group(None, sure),) if sure else ()
 
     @property
@@ -406,8 +423,8 @@ def stage_width(width: int) -> int:
     return min(2 * width, max(width, STAGE_LEAST))
 
 
-def tiles_of(images: Iterable[Image]) -> tuple[Tile, ...]:
-    return tuple(Tile(image, f"/images/{image.id}") for image in images)
+def tiles_of(images: Iterable[Image], listed: str = "") -> tuple[Tile, ...]:
+    return tuple(Tile(image, f"/images/{image.id}{listed}") for image in images)
 
 
 def ranked_tiles(matches: tuple[Match, ...], listed: dict[str, str], offset: int = 0) -> tuple[Tile, ...]:

@@ -19,6 +19,9 @@ async function load(pager) {
 }
 
 function append(pager, page) {
+  for (const { dataset } of document.querySelectorAll("main [data-tile]")) {
+    page.querySelector(`[data-tile="${dataset.tile}"]`)?.remove() // it was prepared meanwhile, and stands under another day
+  }
   const fold = page.querySelector("[data-uncertain]")
   if (fold && !pager.closest("[data-uncertain]")) fold.open = false
   else fold?.replaceWith(...fold.querySelectorAll(".group, [data-more]")) // more of the fold that is open already

@@ -50,7 +50,7 @@ function finish() {
   announce(part("title").textContent = told.join(" · ") || "Nothing added")
   part("close").hidden = false
   part("cancel").hidden = true
-  part("gallery").hidden = !counts.added || Boolean(document.querySelector("[data-gallery]"))
+  part("gallery").hidden = !counts.added || Boolean(document.querySelector("[data-gallery$='order=added']"))
   document.dispatchEvent(new CustomEvent("glimpse:finished"))
 }
 

@@ -61,6 +61,7 @@ def row(
         "taken_at": taken,
         "camera": camera,
         "added_at": added,
+        "date": taken or added,
     }
 
 

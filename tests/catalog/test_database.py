@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import uuid
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from datetime import UTC, date, datetime
 from pathlib import Path
 from threading import Barrier
 
@@ -14,7 +15,8 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
 
-from app.catalog.database import Database
+from app.catalog.database import MIGRATIONS, Database
+from app.catalog.images import Images
 from app.catalog.tables import identity, metadata, vectors, workers
 
 
@@ -44,6 +46,33 @@ def test_migrations_build_what_the_tables_say(url: str) -> None:
         opts = {"compare_type": True, "include_name": is_ordinary}
         context = MigrationContext.configure(connection, opts=opts)
         assert compare_metadata(context, metadata) == []
+    database.close()
+
+
+def test_pictures_of_an_older_catalog_stand_under_their_days(url: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    database = Database(url)
+    old = (
+        "INSERT INTO images (md5, filename, format, bytes, width, height, state, added_at, taken_at) "
+        "VALUES (:md5, 'a.jpg', 'jpeg', 1, 1, 1, 'indexed', '2024-02-29 12:00:00.250000', :taken)"
+    )
+    with database.writing() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        connection.execute(
+            text(old), [{"md5": "a", "taken": "2021-05-04 12:30:15.000000"}, {"md5": "b", "taken": None}]
+        )
+    database.migrate()
+    images = Images(database)
+    added = datetime(2024, 2, 29, 12, 0, 0, 250_000, UTC).astimezone().replace(tzinfo=None)
+    assert [image.date for image in images.by_date(9)] == [added, datetime(2021, 5, 4, 12, 30, 15)]
+    assert images.days(date.min, date.max) == {added.date(): 1, date(2021, 5, 4): 1}
+    images.remove(1)
+    assert images.months() == {f"{added:%Y-%m}": 1}
     database.close()
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from threading import Barrier
 
@@ -12,9 +13,10 @@ import pytest
 from sqlalchemy import select
 
 from app.catalog.database import Database
-from app.catalog.images import SQL_BATCH, Images, PreparedFacts, Removal
+from app.catalog.images import SQL_BATCH, Images, Place, PreparedFacts, Removal
 from app.catalog.tables import vectors as vector_log
 from app.catalog.vectors import Vectors
+from app.library.query import parse
 from app.models import Counts, ImageState
 from tests.catalogs import (
     FACTS,
@@ -127,6 +129,40 @@ def test_neighbours_are_the_next_newer_and_the_next_older(images: Images) -> Non
     images.remove(second)
     assert images.neighbours(first) == (third, None)
     assert images.neighbours(second) == (third, first), "also those of a picture that is gone"
+
+
+def dated(images: Images, *taken: datetime | None) -> list[int]:
+    """Ids of new pictures, prepared, taken at these moments."""
+    ids = add_pictures(images, len(taken))
+    images.claim(ImageState.PENDING, "w", len(ids))
+    for image_id, moment in zip(ids, taken, strict=True):
+        images.record_prepared("w", image_id, replace(FACTS, taken_at=moment))
+    return ids
+
+
+def test_by_date_is_when_it_was_taken_or_else_added(images: Images) -> None:
+    may, march, today, noon = datetime(2021, 5, 4), datetime(2020, 3, 1), None, datetime(2021, 5, 4, 12)
+    ids = dated(images, may, march, today, noon, may)
+    order = [ids[2], ids[3], ids[4], ids[0], ids[1]]
+    assert [image.id for image in images.by_date(9)] == order
+    whole = images.by_date(9)
+    for at, image in enumerate(whole):
+        assert [below.id for below in images.by_date(2, Place.of(image))] == order[at + 1 : at + 3]
+        assert [above.id for above in images.just_newer(Place.of(image), 2)] == order[max(at - 2, 0) : at]
+        nearest = (order[at - 1] if at else None, order[at + 1] if at < 4 else None)
+        assert images.neighbours_by_date(image) == nearest
+    assert images.months() == {f"{datetime.now():%Y-%m}": 1, "2021-05": 3, "2020-03": 1}
+    assert images.days(date(2020, 1, 1), date(2021, 5, 4)) == {date(2021, 5, 4): 3, date(2020, 3, 1): 1}
+    assert images.matching_days(parse("name:picture").conditions, date(2021, 1, 1), date(2021, 12, 31)) == {
+        date(2021, 5, 4): 3
+    }
+
+
+def test_a_page_by_date_is_read_from_the_index(database: Database, images: Images) -> None:
+    below = "SELECT * FROM images WHERE (date, id) < ('2021-05-04', 9) ORDER BY date DESC, id DESC LIMIT 60"
+    with database.reading() as connection:
+        (step,) = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {below}").all()
+    assert step.detail.startswith("SEARCH images USING INDEX ix_images_date_id")
 
 
 def test_many_by_id_leave_out_those_that_are_gone(images: Images) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
+from dataclasses import replace
+from datetime import date, datetime
 from pathlib import Path
 
 from hypothesis import settings
@@ -69,7 +72,8 @@ class PictureLives(RuleBasedStateMachine):
     def prepare(self, worker: str, picture: int) -> None:
         image_id = self.ids.get(picture, 0)
         mine = self.claims.get(image_id) == worker
-        assert self.images.record_prepared(worker, image_id, FACTS) == mine
+        facts = replace(FACTS, taken_at=datetime(2020, 1 + picture % 3, 9) if picture % 2 else None)
+        assert self.images.record_prepared(worker, image_id, facts) == mine
         if mine:
             self.states[image_id] = ImageState.PREPARED
             del self.claims[image_id]
@@ -141,6 +145,14 @@ class PictureLives(RuleBasedStateMachine):
         states = list(self.states.values())
         assert self.images.counts() == Counts(**{state.value: states.count(state) for state in ImageState})
         assert self.images.total_bytes() == sum(1 << picture for picture in self.ids)
+
+    @invariant()
+    def days_and_months_are_counted(self) -> None:
+        dates = [image.date for image in self.images.by_date(100)]
+        assert dates == sorted(dates, reverse=True)
+        assert self.images.days(date.min, date.max) == Counter(found.date() for found in dates)
+        assert self.images.months() == Counter(f"{found:%Y-%m}" for found in dates)
+        assert list(self.images.months()) == sorted(self.images.months(), reverse=True)
 
     @invariant()
     def the_log_holds_the_pictures_that_were_embedded(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 import pytest
 
@@ -37,6 +37,7 @@ def test_conditions_alone_need_no_model_and_put_the_newest_first(rooms_of_colour
     assert {match.score for match in results.matches} == {None}
     assert (results.by_date, results.relevant, results.model) == (True, None, "")
     assert names(searcher.by_text("type:jpeg sort:oldest")) == names(results)[::-1]
+    assert sum(searcher.by_text("type:jpeg", limit=2).per_day.values()) == 5, "also those of other pages"
 
 
 def test_conditions_choose_before_words_rank(searcher: Searcher) -> None:
@@ -113,6 +114,7 @@ def test_matches_can_be_had_by_date(rooms: Rooms) -> None:
     assert names(oldest) == ["old.jpg", "mid.jpg"]
     assert (oldest.by_date, oldest.has_more) == (True, True)
     assert oldest.matches[0].image.date == datetime(1999, 12, 31, 23, 59, 59)
+    assert oldest.per_day == {date(1999, 12, 31): 1, date(2010, 6, 15): 1, date(2024, 5, 1): 1}
 
 
 def with_date(colour: tuple[int, int, int], taken: str) -> bytes:

@@ -50,6 +50,7 @@ from app.web.rendering import (
     duration,
     file_size,
     from_starter,
+    local,
     picture_source,
     ratio_class,
     stage_source,
@@ -73,6 +74,7 @@ IMAGE = Image(
     added_at=NOW,
     taken_at=datetime(2024, 3, 3, 14, 5),
     camera="Fujifilm X-T4",
+    date=datetime(2024, 3, 3, 14, 5),
 )
 READY = ModelStatus("starter", ModelState.READY, EmbeddingSpace("starter", "f" * 64, 384))
 IDLE = LibraryStatus(Counts(indexed=12), READY, WorkerStatus(alive=True, rate=0))
@@ -202,10 +204,13 @@ class TestEveryPage:
 class TestGallery:
     def test_groups_by_day_with_words_for_the_last_two(self, renderer: Renderer) -> None:
         ages = (0, 0, 1, 9, 400)
-        images = tuple(replace(IMAGE, id=9 - n, added_at=NOW - timedelta(days=age)) for n, age in enumerate(ages))
-        html = text(renderer.page(asked(), GalleryPage(IDLE, images, None, None)))
-        days = re.findall(r"<time[^>]*>([^<]+)</time>", html)
-        assert days == ["Today", "Yesterday", "Wednesday, 11 November", "16 October 2025"]
+        moments = [NOW - timedelta(days=age) for age in ages]
+        taken = tuple(replace(IMAGE, id=9 - n, date=local(when).replace(tzinfo=None)) for n, when in enumerate(moments))
+        added = tuple(replace(IMAGE, id=9 - n, added_at=when) for n, when in enumerate(moments))
+        pages = GalleryPage(IDLE, taken, None, None), GalleryPage(IDLE, added, None, None, by_added=True)
+        for page in pages:
+            days = re.findall(r"<time[^>]*>([^<]+)</time>", text(renderer.page(asked(), page)))
+            assert days == ["Today", "Yesterday", "Wednesday, 11 November", "16 October 2025"]
 
     def test_links_to_the_next_page(self, renderer: Renderer) -> None:
         html = text(renderer.page(asked(), GalleryPage(IDLE, (IMAGE,), None, "/?before=7")))
