@@ -192,9 +192,9 @@ async def _running(
     stopping = threading.Event()
 
     def start_up() -> None:
+        if stopping.wait(HEAD_START_SECONDS):
+            return
         if process is not None:
-            if stopping.wait(HEAD_START_SECONDS):
-                return
             process.start()
         core.encoder.start()
         _in_thread(library.searcher.serve)

@@ -22,6 +22,7 @@ class Server:
     def __init__(self, data: Path, **settings: object) -> None:
         self.data = data
         self.port = _free_port()
+        self._command = [sys.executable, "run.py"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("GLIMPSE_")}
         given = {"data": data, "port": self.port, "log_level": "warning"} | settings
         self._environment = environment | {f"GLIMPSE_{name.upper()}": str(value) for name, value in given.items()}
@@ -29,8 +30,8 @@ class Server:
 
     def __enter__(self) -> Server:
         self.began = time.perf_counter()
-        self._process = subprocess.Popen(
-            [sys.executable, "run.py"], cwd=PROJECT, env=self._environment, stdin=subprocess.DEVNULL
+        self._process = subprocess.Popen(  # noqa: S603 - our own program
+            self._command, cwd=PROJECT, env=self._environment, stdin=subprocess.DEVNULL
         )
         return self
 
@@ -72,8 +73,9 @@ class Server:
 
     def ask(self, path: str) -> tuple[int, bytes]:
         """Status and body, over one connection that is kept."""
-        if self._connection is None:
+        if self._connection is None or time.perf_counter() - self._asked > 4:  # the server closes idle ones after 5
             self._connection = self.connect()
+        self._asked = time.perf_counter()
         try:
             self._connection.request("GET", path)
             answer = self._connection.getresponse()
@@ -101,6 +103,21 @@ class Server:
         return _descendants(self.pid)
 
 
+class BareServer(Server):
+    """`benchmarks.bare`, as a baseline."""
+
+    def __init__(self, data: Path) -> None:
+        super().__init__(data)
+        options = ["--port", str(self.port), "--log-level", "warning", "--no-access-log"]
+        self._command = [sys.executable, "-m", "uvicorn", "benchmarks.bare:app", *options]
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has computed so far, all threads (`/proc/<pid>/stat`, man 5 proc)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def peak_memory(pid: int) -> tuple[float, float]:
     """Resident memory of a process now and at its highest, in MB (`/proc/<pid>/status`, man 5 proc)."""
     lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
@@ -112,10 +129,9 @@ def command_line(pid: int) -> str:
 
 
 def _descendants(pid: int) -> list[int]:
-    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    children = []
     for task in Path(f"/proc/{pid}/task").iterdir():  # a child belongs to the thread that started it
         children += [int(child) for child in (task / "children").read_text().split()]
-    children = sorted(set(children))
     return children + [found for child in children for found in _descendants(child)]
 
 

@@ -80,6 +80,21 @@ def test_migrating_twice_changes_nothing(url: str) -> None:
     assert open_and_migrate(url) == open_and_migrate(url)
 
 
+def test_the_newest_version_is_the_one_that_its_file_is_named_after(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each start would take the time to find out that there is nothing to migrate."""
+    open_and_migrate(url)
+    asked: list[str] = []
+    monkeypatch.setattr("alembic.command.upgrade", lambda _config, revision: asked.append(revision))
+    open_and_migrate(url)
+    assert asked == []
+    database = Database(url)
+    with database.writing() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    database.migrate()
+    assert asked == ["head"]
+    database.close()
+
+
 def test_threads_that_start_together_find_one_catalog(url: str) -> None:
     ready = Barrier(4)
 
