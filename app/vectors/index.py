@@ -35,9 +35,9 @@ SAMPLE = 1000
 
 DIVIDED_FROM = 300_000
 """From so many pictures on, searches look into some cells only: `docs/performance.md` has what either costs."""
-RECALL = 0.985
+RECALL = 0.995
 """Share of the ten nearest that lies in the cells looked into, on the library's own pictures and neutral texts."""
-MOST_PROBED = 0.25
+MOST_PROBED = 0.35
 """A library that needs a larger share of its cells for that is searched whole."""
 PROVING = 64
 """Texts, and as many pictures, that tell how many cells it takes."""
