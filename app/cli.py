@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -21,6 +22,7 @@ from app.models import Scope
 if TYPE_CHECKING:
     from app.library.access import Access
     from app.library.backup import Copied
+    from app.library.importing import Imported
 
 cli = typer.Typer(
     add_completion=False, no_args_is_help=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
@@ -155,6 +157,59 @@ def revoke_key(name: Annotated[str, typer.Argument(help="Its name.")]) -> None:
     with _told():
         _access(_settings()).revoke_key(name)
     typer.echo(f"The key {name} opens nothing any more.")
+
+
+@cli.command("import")
+def import_(
+    paths: Annotated[list[Path], typer.Argument(help="Folders (to the bottom), files, ZIP archives.")],
+    move: Annotated[bool, typer.Option("--move", help="Take each file away once it is here for sure.")] = False,
+    link: Annotated[
+        bool, typer.Option("--link", help="Hard links instead of copies; a copy where links can't be.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be imported.")] = False,
+    exclude: Annotated[list[str] | None, typer.Option(help="Leave out, such as `*.png` or `*/private/*`.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Where to write what became of each file.")] = None,
+) -> None:
+    """Take in folders, files and archives, beside a running server or without one. Goes on where it was interrupted.
+
+    Files are copied. They are indexed by the server's worker, now or when it next starts.
+
+    Example: `python run.py import ~/Pictures --exclude '*/thumbnails/*'`
+    """
+    from app.library.importing import Fate, Imported, Mode, find_sources
+    from app.main import create_importer
+    from app.terminal import in_words, with_progress
+
+    if move and link:
+        raise typer.BadParameter("--move and --link exclude each other")
+    settings = _settings()
+    with _told():
+        found = list(find_sources(paths, exclude or []))
+    problems = [item for item in found if isinstance(item, Imported)]
+    sources = [item for item in found if not isinstance(item, Imported)]
+    results, fates = list(problems), Counter(item.fate for item in problems)
+    with create_importer(settings) as importer:
+        running = importer.run(sources, Mode.MOVE if move else Mode.LINK if link else Mode.COPY, dry_run)
+        for result in with_progress(running, len(sources)):
+            fates[result.fate] += 1
+            results.append(result)
+            if dry_run and result.fate is Fate.ADDED:
+                typer.echo(result.name)
+    for result in results:
+        if result.fate is Fate.DUPLICATE:
+            typer.echo(f"already here as picture {result.image_id}: {result.name}", err=True)
+        elif result.fate is Fate.PROBLEM:
+            typer.echo(f"not taken: {result.name}: {result.reason}", err=True)
+    if not dry_run:
+        _write_report(report or settings.index / "last-import.tsv", results)
+    typer.echo(in_words(fates) + (" (dry run: nothing was done)" if dry_run else "") + ".", err=True)
+    if fates[Fate.PROBLEM]:
+        raise typer.Exit(1)
+
+
+def _write_report(path: Path, results: Iterable[Imported]) -> None:
+    rows = ((result.fate.value, str(result.image_id or ""), result.name, result.reason) for result in results)
+    path.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
 
 
 @cli.command()

@@ -20,12 +20,14 @@ from app.catalog.access import AccessRecords
 from app.catalog.database import Database
 from app.catalog.health import Health
 from app.catalog.images import Images
+from app.catalog.imports import Imports
 from app.catalog.receipts import Receipts
 from app.catalog.vectors import Vectors
 from app.catalog.workers import Workers
 from app.config import PROJECT, STARTER_MODEL, Settings
 from app.library.access import Access
 from app.library.doctor import Doctor
+from app.library.importing import Importer
 from app.library.indexing import Indexer
 from app.library.intake import Intake
 from app.library.library import Library
@@ -153,6 +155,18 @@ def access_of(settings: Settings) -> Access:
     database = Database(settings.catalog_url)
     database.migrate()
     return Access(AccessRecords(database))
+
+
+@contextmanager
+def create_importer(settings: Settings) -> Iterator[Importer]:
+    """Somebody who takes in files from this machine's disks."""
+    core = Core.of(settings, None)
+    try:
+        core.database.migrate()
+        intake = Intake(core.images, core.store, settings.max_pixels, lambda: None)  # the worker looks by itself
+        yield Importer(intake, Imports(core.database), core.store, settings.max_file_mb * 1_000_000)
+    finally:
+        core.close()
 
 
 @contextmanager

@@ -74,6 +74,10 @@ class NewImage:
     bytes: int
     width: int
     height: int
+    folder: str | None = None
+    """Where it was imported from."""
+    file_time: datetime | None = None
+    """When the file was last written to, by the local clock: the date taken, unless the picture knows better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +154,11 @@ class Images:
                 bytes=new.bytes,
                 width=new.width,
                 height=new.height,
+                folder=new.folder,
+                file_time=new.file_time,
                 state=ImageState.PENDING,
                 added_at=now.replace(tzinfo=None),
-                date=now.astimezone().replace(tzinfo=None),
+                date=new.file_time or now.astimezone().replace(tzinfo=None),
             )
             connection.execute(delete(removals).where(removals.c.md5 == new.md5))
             image_id: int = connection.execute(added.returning(images.c.id)).scalar_one()
@@ -369,7 +375,7 @@ class Images:
         values = {
             "width": facts.width,
             "height": facts.height,
-            "taken_at": facts.taken_at,
+            "taken_at": func.coalesce(facts.taken_at, images.c.file_time),
             "camera": facts.camera,
             "captions": asdict(facts.captions),
             "state": ImageState.PREPARED,

@@ -56,6 +56,9 @@ images = Table(
     Column("captions", JSON(none_as_null=True)),  # `app.models.Captions`; NULL: nobody has looked yet
     # By the camera's clock or, where that is not known, the server's: stored, since an index knows no time zones.
     Column("date", DateTime, nullable=False, server_default="1970-01-01 00:00:00.000000"),
+    # Where an imported file came from, and when it was last written to: stands in for a missing date taken.
+    Column("folder", Text),
+    Column("file_time", DateTime),
     # The row is the queue: who works on it, until when (Unix seconds), and how often somebody started.
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("claimed_by", Text),
@@ -143,6 +146,17 @@ receipts = Table(
     Index(None, "created_at"),
 )
 """What became of each file of an upload by the plain form, for the page that tells."""
+
+imports = Table(
+    "imports",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("bytes", BigInteger, nullable=False),
+    Column("modified", BigInteger, nullable=False),
+    Column("image_id", Integer, nullable=False),
+)
+"""Files that were imported, so that the next import need not read them again. ``path``: absolute, with the member of an
+archive behind ``!/``; ``modified``: nanoseconds since 1970."""
 
 access = Table(
     "access",

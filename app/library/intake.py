@@ -7,6 +7,8 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +26,14 @@ SETTLED_SECONDS = 10.0
 """A file in the folder that was written to more recently than this may still be being copied there."""
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a file came from, and when it was last written to (local clock): the date taken, if nothing else tells."""
+
+    folder: str
+    time: datetime | None
+
+
 class Intake:
     """``wake`` is called when there is new work for the worker."""
 
@@ -37,7 +47,7 @@ class Intake:
         """Room for a file whose bytes are about to come in; hand it to `add` when it is whole."""
         return self._store.incoming()
 
-    def add(self, incoming: Incoming, filename: str) -> UploadResult:
+    def add(self, incoming: Incoming, filename: str, origin: Origin | None = None) -> UploadResult:
         """Take in one file. When this says "added", the picture survives a power cut."""
         name = clean_name(filename)
         try:
@@ -46,7 +56,10 @@ class Intake:
         except PictureError as error:
             log.info("upload rejected filename=%r reason=%s", name, error)
             return UploadResult(name, Outcome.REJECTED, reason=str(error))
-        new = NewImage(incoming.md5, name, identity.format, incoming.bytes, identity.width, identity.height)
+        folder, time = (origin.folder, origin.time) if origin else (None, None)
+        new = NewImage(
+            incoming.md5, name, identity.format, incoming.bytes, identity.width, identity.height, folder, time
+        )
         image_id, added = self._images.add(
             new, lambda: self._store.keep(incoming, identity.format), lambda format: self._put_back(incoming, format)
         )

@@ -50,6 +50,14 @@ class Incoming:
         self._digest.update(data)
         self.bytes += len(data)
 
+    def read(self) -> None:
+        """Take what lies at `path` by now for what was written."""
+        self._file.close()
+        self._file = self.path.open("rb")
+        while chunk := self._file.read(CHUNK):
+            self._digest.update(chunk)
+            self.bytes += len(chunk)
+
     def finish(self, durable: bool = True) -> None:
         """No more will be written. ``durable``: everything is on disk when this returns."""
         self._file.flush()
@@ -76,6 +84,18 @@ class Store:
     def incoming(self) -> Incoming:
         """Room for a new file, on the same volume, so that keeping it is one rename."""
         return Incoming(self.root / INCOMING)
+
+    def linked(self, source: Path) -> Incoming:
+        """A hard link to a file elsewhere, instead of a copy; read and hashed. Raises `OSError` where that can't be."""
+        incoming = self.incoming()
+        try:
+            incoming.path.unlink()
+            os.link(source, incoming.path)
+            incoming.read()
+        except OSError:
+            incoming.__exit__()
+            raise
+        return incoming
 
     def original(self, md5: str, format: str) -> Path:
         return self.root / md5[:2] / f"{md5}.{format}"

@@ -1,0 +1,44 @@
+"""What was imported from where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import delete, insert, select
+
+from app.catalog.database import Database
+from app.catalog.tables import images, imports
+
+SQL_BATCH = 500
+
+Stamp = tuple[int, int]
+"""Size in bytes and time of the last change in nanoseconds: a file with the same two is the same."""
+
+
+class Imports:
+    """Reads and writes `imports`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def known(self, paths: Sequence[str]) -> dict[str, tuple[Stamp, int]]:
+        """Of ``paths``, those whose picture is (still) here: stamp and picture."""
+        found: dict[str, tuple[Stamp, int]] = {}
+        with self._database.reading() as connection:
+            for start in range(0, len(paths), SQL_BATCH):
+                rows = select(imports).join(images, images.c.id == imports.c.image_id)
+                for row in connection.execute(rows.where(imports.c.path.in_(paths[start : start + SQL_BATCH]))):
+                    found[row.path] = (row.bytes, row.modified), row.image_id
+        return found
+
+    def record(self, imported: Mapping[str, tuple[Stamp, int]]) -> None:
+        """Remember that these files are in the library, by path: stamp and picture."""
+        if not imported:
+            return
+        rows = [
+            {"path": path, "bytes": size, "modified": modified, "image_id": image_id}
+            for path, ((size, modified), image_id) in imported.items()
+        ]
+        with self._database.writing() as connection:
+            connection.execute(delete(imports).where(imports.c.path.in_(list(imported))))
+            connection.execute(insert(imports), rows)

@@ -1,0 +1,252 @@
+"""Import: folders, files and archives from this machine's disks, by the same way that uploads take.
+
+What was imported before and has not changed since is known by its path, size and time, and is not read again: so an
+import that was interrupted goes on where it stopped, and one that is repeated costs a look at each file.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import lzma
+import os
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import BinaryIO
+
+from app.catalog.imports import Imports, Stamp
+from app.errors import InvalidInput
+from app.library.intake import Intake, Origin
+from app.media.store import CHUNK, Incoming, Store
+from app.models import Outcome
+
+PICTURES = frozenset({
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".webp", ".avif", ".bmp", ".tif", ".tiff",
+    ".heic", ".heif", ".hif",
+})  # fmt: skip
+"""Endings of files in folders and archives that are looked into. A file named itself is, whatever its ending."""
+ARCHIVE = ".zip"
+MOST_MEMBERS = 200_000
+"""Files in one archive: more is no collection of pictures but an attack on the memory of who lists them."""
+BATCH = 200
+"""Files looked up, and remembered, at once."""
+_UNREADABLE = (
+    OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+)  # fmt: skip
+"""What reading files and members of archives raises: missing rights, broken disks, passwords, damage."""
+
+
+class Mode(StrEnum):
+    """What becomes of the file that was imported."""
+
+    COPY = "copy"
+    MOVE = "move"
+    LINK = "link"
+
+
+class Fate(StrEnum):
+    """What became of one file."""
+
+    ADDED = "added"
+    DUPLICATE = "duplicate"
+    UNCHANGED = "unchanged"
+    """Imported before, and the same since."""
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file to import. ``member``: its name inside the archive ``path``."""
+
+    path: Path
+    stamp: Stamp
+    member: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Absolute, and fit for a database also where the name on disk is no UTF-8."""
+        whole = os.fsencode(self.path).decode("utf-8", "backslashreplace")
+        return whole if self.member is None else f"{whole}!/{self.member}"
+
+    @property
+    def filename(self) -> str:
+        return self.path.name if self.member is None else self.member.rsplit("/", 1)[-1]
+
+    @property
+    def origin(self) -> Origin:
+        try:
+            moment = datetime.fromtimestamp(self.stamp[1] / 1e9)  # as cameras: the local clock, without a zone
+        except (OverflowError, ValueError, OSError):  # disks may say anything
+            moment = None
+        return Origin(self.name.rpartition("/")[0], moment)
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """One line of the report."""
+
+    name: str
+    fate: Fate
+    image_id: int | None = None
+    reason: str = ""
+
+
+class Importer:
+    """``max_bytes``: the largest file taken in."""
+
+    def __init__(self, intake: Intake, imports: Imports, store: Store, max_bytes: int) -> None:
+        self._intake = intake
+        self._imports = imports
+        self._store = store
+        self._max_bytes = max_bytes
+
+    def run(self, sources: Sequence[Source], mode: Mode = Mode.COPY, dry: bool = False) -> Iterator[Imported]:
+        """Import, in order. ``dry``: only say what would be looked at. May be given up after any of them."""
+        for start in range(0, len(sources), BATCH):
+            batch = sources[start : start + BATCH]
+            known = self._imports.known([source.name for source in batch])
+            learned: dict[str, tuple[Stamp, int]] = {}
+            try:
+                for source in batch:
+                    result = self._one(source, mode, dry, known.get(source.name))
+                    if result.image_id is not None and result.fate is not Fate.UNCHANGED:
+                        learned[source.name] = source.stamp, result.image_id
+                    yield result
+            finally:
+                self._imports.record(learned)
+
+    def _one(self, source: Source, mode: Mode, dry: bool, known: tuple[Stamp, int] | None) -> Imported:
+        if known is not None and known[0] == source.stamp:
+            if mode is Mode.MOVE and not dry:
+                return self._take_in(source, mode)  # it is read once more: only what is here for sure is moved
+            return Imported(source.name, Fate.UNCHANGED, known[1])
+        if source.stamp[0] > self._max_bytes:
+            limit = f"It is larger than {self._max_bytes // 1_000_000:,} MB (GLIMPSE_MAX_FILE_MB)."
+            return Imported(source.name, Fate.PROBLEM, reason=limit)
+        return Imported(source.name, Fate.ADDED) if dry else self._take_in(source, mode)
+
+    def _take_in(self, source: Source, mode: Mode) -> Imported:
+        try:
+            with self._incoming(source, mode) as incoming:
+                result = self._intake.add(incoming, source.filename, source.origin)
+        except _UNREADABLE as error:
+            return Imported(source.name, Fate.PROBLEM, reason=_reason(error))
+        if result.outcome is Outcome.REJECTED:
+            return Imported(source.name, Fate.PROBLEM, reason=result.reason or "")
+        if mode is Mode.MOVE and source.member is None and _stamp(source.path) == source.stamp:
+            source.path.unlink()
+        fate = Fate.ADDED if result.outcome is Outcome.ADDED else Fate.DUPLICATE
+        return Imported(source.name, fate, result.image_id)
+
+    @contextmanager
+    def _incoming(self, source: Source, mode: Mode) -> Iterator[Incoming]:
+        if mode is Mode.LINK and source.member is None:
+            try:
+                linked = self._store.linked(source.path)
+            except OSError:  # another volume, or one without links
+                pass
+            else:
+                with linked:
+                    yield linked
+                return
+        with self._intake.incoming() as incoming, _opened(source) as file:
+            while part := file.read(CHUNK):
+                if incoming.bytes + len(part) > self._max_bytes:  # an archive may lie about the size of its members
+                    raise ValueError(f"it is larger than {self._max_bytes // 1_000_000:,} MB (GLIMPSE_MAX_FILE_MB)")
+                incoming.write(part)
+            yield incoming
+
+
+def find_sources(paths: Iterable[Path], exclude: Sequence[str] = ()) -> Iterator[Source | Imported]:
+    """Files to import, in the order of their names, and what can't be looked into.
+
+    Folders are gone through to the bottom; links to folders are not followed. ``exclude``: patterns such as ``*.png``
+    or ``*/private/*``, held against name and whole path. Raises `InvalidInput` for a path that is not there.
+    """
+    for path in paths:
+        if path.is_dir():
+            yield from _in_folder(path.resolve(), exclude)
+        elif path.is_file():
+            yield from _in_file(path.resolve(), exclude)
+        else:
+            raise InvalidInput(f"There is no file or folder {path}.")
+
+
+def _in_folder(folder: Path, exclude: Sequence[str]) -> Iterator[Source | Imported]:
+    problems: list[Imported] = []
+
+    def complain(error: OSError) -> None:
+        problems.append(Imported(str(error.filename), Fate.PROBLEM, reason=_reason(error)))
+
+    for place, folders, names in os.walk(folder, onerror=complain):
+        folders[:] = sorted(name for name in folders if not _is_excluded(Path(place, name), exclude))
+        for name in sorted(names):
+            path = Path(place, name)
+            if path.suffix.lower() in PICTURES or path.suffix.lower() == ARCHIVE:
+                yield from _in_file(path, exclude)
+        yield from problems
+        problems.clear()
+    yield from problems
+
+
+def _in_file(path: Path, exclude: Sequence[str]) -> Iterator[Source | Imported]:
+    if _is_excluded(path, exclude):
+        return
+    try:
+        stamp = _stamp(path)
+        if path.suffix.lower() == ARCHIVE:
+            yield from _in_archive(path, stamp, exclude)
+        else:
+            yield Source(path, stamp)
+    except _UNREADABLE as error:
+        yield Imported(Source(path, (0, 0)).name, Fate.PROBLEM, reason=_reason(error))
+
+
+def _in_archive(path: Path, stamp: Stamp, exclude: Sequence[str]) -> Iterator[Source | Imported]:
+    with zipfile.ZipFile(path) as archive:
+        members = [member for member in archive.infolist() if not member.is_dir()]
+    if len(members) > MOST_MEMBERS:
+        raise ValueError(f"it holds more than {MOST_MEMBERS:,} files")
+    for member in members:
+        name = Path(member.filename)
+        if name.suffix.lower() in PICTURES and not _is_excluded(path / name, exclude):
+            yield Source(path, (member.file_size, _moment(member, stamp)), member.filename)
+
+
+def _moment(member: zipfile.ZipInfo, stamp: Stamp) -> int:
+    """When a member was last changed, in nanoseconds; that of the archive where it says nonsense."""
+    try:
+        return int(datetime(*member.date_time).timestamp() * 1e9)  # archives keep the local clock
+    except ValueError:
+        return stamp[1]
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[BinaryIO]:
+    if source.member is None:
+        with source.path.open("rb") as file:
+            yield file
+        return
+    with zipfile.ZipFile(source.path) as archive, archive.open(source.member) as member:
+        yield member  # type: ignore[misc]
+
+
+def _stamp(path: Path) -> Stamp:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+def _is_excluded(path: Path, exclude: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatch(path.name, pattern) or fnmatch.fnmatch(str(path), pattern) for pattern in exclude)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"It can't be read: {error.strerror}."
+    text = str(error).strip().rstrip(".")
+    return f"It can't be read: {text}." if text else "It can't be read."

@@ -1,0 +1,54 @@
+"""What commands show on a terminal: progress and tables. Data goes to standard output, everything else beside it."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from app.library.importing import Fate, Imported
+
+Item = TypeVar("Item")
+
+
+def with_progress(results: Iterable[Imported], total: int) -> Iterator[Imported]:
+    """Pass results through and show how far it is, how fast, how long still and what became of them; on a terminal
+    only."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield from results
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+    fates: Counter[Fate] = Counter()
+    with Progress(*columns, TextColumn("{task.fields[fates]}"), console=console, transient=True) as progress:
+        task = progress.add_task("", total=total, rate="", fates="")
+        for result in results:
+            fates[result.fate] += 1
+            speed = progress.tasks[0].speed
+            progress.update(task, advance=1, rate=f"{speed:.0f}/s" if speed else "", fates=in_words(fates))
+            yield result
+
+
+def in_words(fates: Counter[Fate]) -> str:
+    """``12 added, 3 already here``"""
+    words = {Fate.ADDED: "added", Fate.DUPLICATE: "already here", Fate.UNCHANGED: "imported before"}
+    words[Fate.PROBLEM] = "not taken"
+    return ", ".join(f"{fates[fate]:,} {words[fate]}" for fate in Fate if fates[fate]) or "nothing to import"
+
+
+def show_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on a terminal; elsewhere lines with tabs, for other programs."""
+    console = Console()
+    if not console.is_terminal:
+        for row in rows:
+            sys.stdout.write("\t".join(row) + "\n")
+        return
+    table = Table(*heads, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)

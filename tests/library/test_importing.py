@@ -1,0 +1,269 @@
+"""Import: what is found where, what becomes of it, and that it goes on where it stopped."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import zipfile
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from app.catalog.imports import Imports
+from app.errors import InvalidInput
+from app.library.importing import Fate, Imported, Importer, Mode, Source, find_sources
+from tests.library.conftest import Rooms
+from tests.pictures import picture, text_file, truncated, unique_pictures, with_facts
+
+LIMIT = 5_000_000
+
+
+@pytest.fixture
+def importer(rooms: Rooms) -> Importer:
+    return Importer(rooms.intake, Imports(rooms.database), rooms.store, LIMIT)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    """A folder to import from."""
+    folder = tmp_path / "my pictures"
+    folder.mkdir()
+    return folder
+
+
+def put(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def archive(path: Path, members: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, data in members.items():
+            made.writestr(zipfile.ZipInfo(name, (2019, 5, 4, 3, 2, 0)), data)
+    return path
+
+
+def sources(*paths: Path, exclude: tuple[str, ...] = ()) -> list[Source]:
+    found = list(find_sources(paths, exclude))
+    assert all(isinstance(item, Source) for item in found), found
+    return [item for item in found if isinstance(item, Source)]
+
+
+def fates(results: list[Imported]) -> dict[str, Fate]:
+    return {result.name.rsplit("/", 1)[-1]: result.fate for result in results}
+
+
+class TestFinding:
+    def test_goes_to_the_bottom_in_the_order_of_names(self, disk: Path) -> None:
+        for name in ("b/2.JPG", "a/deep/er/1.png", "c.heic", "notes.txt", "a/.DS_Store", "film.mov"):
+            put(disk / name, b"x")
+        assert [source.path.relative_to(disk).as_posix() for source in sources(disk)] == [
+            "c.heic", "a/deep/er/1.png", "b/2.JPG",
+        ]  # fmt: skip
+
+    def test_a_file_that_is_named_is_taken_whatever_its_ending(self, disk: Path) -> None:
+        assert [source.filename for source in sources(put(disk / "picture.dat", b"x"))] == ["picture.dat"]
+
+    def test_links_to_folders_are_not_followed(self, disk: Path) -> None:
+        put(disk / "a" / "1.jpg", b"x")
+        (disk / "a" / "loop").symlink_to(disk)
+        assert len(sources(disk)) == 1
+
+    @pytest.mark.parametrize(
+        ("pattern", "left"), [("*.png", 2), ("private", 2), ("*/private/*", 2), ("b*", 2), ("x", 3)]
+    )
+    def test_what_is_excluded_is_not_looked_into(self, disk: Path, pattern: str, left: int) -> None:
+        for name in ("a.jpg", "b.png" if pattern == "*.png" else "b.jpg", "private/c.jpg"):
+            put(disk / name, b"x")
+        assert len(sources(disk, exclude=(pattern,))) == left
+
+    def test_a_path_that_is_not_there_is_told_at_once(self, disk: Path) -> None:
+        with pytest.raises(InvalidInput, match="nowhere"):
+            list(find_sources([disk / "nowhere"]))
+
+    def test_an_archive_shows_its_pictures(self, disk: Path) -> None:
+        path = archive(disk / "old.zip", {"x/1.jpg": b"1", "x/": b"", "readme.txt": b"2", "../../evil.png": b"3"})
+        assert [source.member for source in sources(path)] == ["x/1.jpg", "../../evil.png"]
+
+    @pytest.mark.parametrize("data", [b"", b"PK\3\4 nonsense", b"\0" * 1000])
+    def test_a_broken_archive_is_a_problem_of_its_own(self, disk: Path, data: bytes) -> None:
+        put(disk / "a.zip", data)
+        put(disk / "b.jpg", b"x")
+        problem, source = find_sources([disk])
+        assert isinstance(problem, Imported)
+        assert problem.fate is Fate.PROBLEM
+        assert "can't be read" in problem.reason
+        assert isinstance(source, Source)
+
+
+class TestImporting:
+    def test_pictures_come_in_once_and_others_are_told(self, importer: Importer, rooms: Rooms, disk: Path) -> None:
+        put(disk / "red.jpg", picture("red"))
+        put(disk / "sub" / "the same.jpg", picture("red"))
+        put(disk / "wrong.jpg", text_file())
+        results = list(importer.run(sources(disk)))
+        assert fates(results) == {
+            "red.jpg": Fate.ADDED, "the same.jpg": Fate.DUPLICATE, "wrong.jpg": Fate.PROBLEM,
+        }  # fmt: skip
+        assert all(result.reason for result in results if result.fate is Fate.PROBLEM)
+        assert [image.filename for image in rooms.images.newest(9)] == ["red.jpg"]
+        assert len(list(disk.rglob("*.jpg"))) == 3
+
+    def test_names_of_any_bytes_are_taken(self, importer: Importer, rooms: Rooms, disk: Path) -> None:
+        names = [b"caf\xe9.jpg", "Ünïcode 日本.jpg".encode(), b"a\nb.jpg", b"with space .jpg"]
+        for name, data in zip(names, unique_pictures(9), strict=False):
+            with open(os.fsencode(disk) + b"/" + name, "wb") as file:
+                file.write(data)
+        assert Counter(result.fate for result in importer.run(sources(disk))) == {Fate.ADDED: 4}
+        assert Counter(result.fate for result in importer.run(sources(disk))) == {Fate.UNCHANGED: 4}
+        assert "Ünïcode 日本.jpg" in [image.filename for image in rooms.images.newest(9)]
+
+    def test_a_second_time_only_what_changed_is_read(self, importer: Importer, disk: Path) -> None:
+        put(disk / "red.jpg", picture("red"))
+        put(disk / "blue.jpg", picture("blue"))
+        list(importer.run(sources(disk)))
+        put(disk / "blue.jpg", picture("green"))
+        os.utime(disk / "blue.jpg", (1, 1))
+        assert fates(list(importer.run(sources(disk)))) == {"blue.jpg": Fate.ADDED, "red.jpg": Fate.UNCHANGED}
+
+    def test_what_was_deleted_meanwhile_comes_again(self, importer: Importer, rooms: Rooms, disk: Path) -> None:
+        put(disk / "red.jpg", picture("red"))
+        list(importer.run(sources(disk)))
+        rooms.intake.remove(1)
+        assert fates(list(importer.run(sources(disk)))) == {"red.jpg": Fate.ADDED}
+
+    def test_one_that_is_interrupted_goes_on_where_it_stopped(
+        self, importer: Importer, rooms: Rooms, disk: Path
+    ) -> None:
+        for number, data in enumerate(unique_pictures(20)):
+            put(disk / f"{number:02}.jpg", data)
+        running = importer.run(sources(disk))
+        for _ in range(7):
+            next(running)
+        running.close()  # Ctrl-C
+        again = Counter(result.fate for result in importer.run(sources(disk)))
+        assert again == {Fate.UNCHANGED: 7, Fate.ADDED: 13}
+        assert rooms.images.counts().total == 20
+
+    def test_a_dry_run_changes_nothing(self, importer: Importer, rooms: Rooms, disk: Path) -> None:
+        put(disk / "red.jpg", picture("red"))
+        for mode in Mode:
+            assert fates(list(importer.run(sources(disk), mode, dry=True))) == {"red.jpg": Fate.ADDED}
+        assert rooms.images.counts().total == 0
+        assert (disk / "red.jpg").exists()
+
+    def test_what_is_too_large_is_not_even_read(self, importer: Importer, disk: Path) -> None:
+        with (disk / "large.jpg").open("wb") as file:
+            file.truncate(LIMIT + 1)
+        [result] = importer.run(sources(disk))
+        assert "larger than 5 MB" in result.reason
+
+    def test_a_file_that_may_not_be_read_costs_itself(
+        self, importer: Importer, disk: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put(disk / "mine.jpg", picture("red"))
+        put(disk / "theirs.jpg", picture("blue"))
+        opened = Path.open
+
+        def refuse(path: Path, *arguments: object, **options: object) -> object:
+            if path.name == "theirs.jpg":
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return opened(path, *arguments, **options)  # type: ignore[call-overload]
+
+        monkeypatch.setattr(Path, "open", refuse)
+        results = list(importer.run(sources(disk)))
+        assert fates(results) == {"mine.jpg": Fate.ADDED, "theirs.jpg": Fate.PROBLEM}
+        assert "Permission denied" in results[1].reason
+
+    def test_the_time_of_the_file_stands_in_for_a_missing_date(
+        self, importer: Importer, rooms: Rooms, disk: Path
+    ) -> None:
+        moment = datetime(2011, 7, 8, 9, 10)
+        knows = with_facts(taken=datetime(2020, 1, 2, 3, 4))
+        for name, data in (("plain.jpg", picture("red")), ("knows.jpg", knows)):
+            put(disk / name, data)
+            os.utime(disk / name, (moment.timestamp(), moment.timestamp()))
+        list(importer.run(sources(disk)))
+        rooms.prepare()
+        taken = {image.filename: image.taken_at for image in rooms.images.newest(9)}
+        assert taken == {"plain.jpg": moment, "knows.jpg": datetime(2020, 1, 2, 3, 4)}
+
+
+class TestModes:
+    def test_moving_takes_away_what_is_here_for_sure(self, importer: Importer, rooms: Rooms, disk: Path) -> None:
+        red = picture("red")
+        put(disk / "red.jpg", red)
+        put(disk / "again.jpg", red)
+        put(disk / "broken.jpg", truncated()[:20])
+        list(importer.run(sources(disk), Mode.MOVE))
+        assert [path.name for path in disk.iterdir()] == ["broken.jpg"]
+        [(_, original)] = rooms.store.found_originals()
+        assert original.read_bytes() == red
+
+    def test_moving_after_copying_takes_away_what_was_copied(self, importer: Importer, disk: Path) -> None:
+        put(disk / "red.jpg", picture("red"))
+        list(importer.run(sources(disk)))
+        list(importer.run(sources(disk), Mode.MOVE))
+        assert not list(disk.iterdir())
+
+    def test_links_take_no_room(self, importer: Importer, rooms: Rooms, disk: Path) -> None:
+        path = put(disk / "red.jpg", picture("red"))
+        list(importer.run(sources(disk), Mode.LINK))
+        [(_, original)] = rooms.store.found_originals()
+        assert original.samefile(path)
+        assert not list((rooms.store.root / ".incoming").iterdir())
+
+    def test_where_links_cannot_be_there_are_copies(
+        self, importer: Importer, rooms: Rooms, disk: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(*_: object) -> None:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+        monkeypatch.setattr(os, "link", refuse)
+        path = put(disk / "red.jpg", picture("red"))
+        assert fates(list(importer.run(sources(disk), Mode.LINK))) == {"red.jpg": Fate.ADDED}
+        [(_, original)] = rooms.store.found_originals()
+        assert not original.samefile(path)
+        assert not list((rooms.store.root / ".incoming").iterdir())
+
+
+class TestArchives:
+    def test_members_come_in_with_their_time_and_nowhere_else(
+        self, importer: Importer, rooms: Rooms, disk: Path, tmp_path: Path
+    ) -> None:
+        path = archive(disk / "old.zip", {"trip/1.jpg": picture("red"), "../../../evil.jpg": picture("blue")})
+        before = {file for file in tmp_path.rglob("*") if file.is_file() and "index" not in file.parts}
+        results = list(importer.run(sources(path)))
+        assert [result.fate for result in results] == [Fate.ADDED, Fate.ADDED]
+        assert [image.filename for image in rooms.images.newest(9)] == ["evil.jpg", "1.jpg"]
+        new = {file for file in tmp_path.rglob("*") if file.is_file() and "index" not in file.parts} - before
+        assert all(file.is_relative_to(rooms.store.root) for file in new)
+        rooms.prepare()
+        assert rooms.image(1).taken_at == datetime(2019, 5, 4, 3, 2)
+        assert [result.fate for result in importer.run(sources(path))] == [Fate.UNCHANGED, Fate.UNCHANGED]
+
+    def test_a_bomb_is_given_up(self, importer: Importer, rooms: Rooms, disk: Path) -> None:
+        path = archive(disk / "bomb.zip", {"1.jpg": bytes(LIMIT * 3), "2.jpg": picture("red")})
+        content = bytearray(path.read_bytes())
+        honest, lie = (LIMIT * 3).to_bytes(4, "little"), (100).to_bytes(4, "little")
+        while (at := content.find(honest)) >= 0:  # the archive says that the member is small
+            content[at : at + 4] = lie
+        path.write_bytes(content)
+        results = fates(list(importer.run(sources(path))))
+        assert results["1.jpg"] is Fate.PROBLEM
+        assert results["2.jpg"] is Fate.ADDED
+        assert sum(file.stat().st_size for file in rooms.store.root.rglob("*") if file.is_file()) < LIMIT
+
+    def test_a_damaged_member_costs_itself(self, importer: Importer, disk: Path) -> None:
+        noise = os.urandom(5000)
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as made:
+            made.writestr("1.jpg", noise)
+            made.writestr("2.jpg", picture("red"))
+        path = put(disk / "damaged.zip", buffer.getvalue().replace(noise[100:200], bytes(100)))
+        results = fates(list(importer.run(sources(path))))
+        assert results == {"1.jpg": Fate.PROBLEM, "2.jpg": Fate.ADDED}
