@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -157,6 +158,60 @@ def revoke_key(name: Annotated[str, typer.Argument(help="Its name.")]) -> None:
     with _told():
         _access(_settings()).revoke_key(name)
     typer.echo(f"The key {name} opens nothing any more.")
+
+
+@cli.command()
+def search(
+    query: Annotated[str, typer.Argument(help="As in the search box: words, -words, conditions.")] = "",
+    top: Annotated[int, typer.Option(min=1, max=1000, help="How many results.")] = 20,
+    image: Annotated[
+        Path | None, typer.Option(help="Find what looks like this picture.", exists=True, dir_okay=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    open_: Annotated[bool, typer.Option("--open", help="Open the pictures found.")] = False,
+    save: Annotated[Path | None, typer.Option(help="Copy the pictures found into this folder, numbered.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Draw them on a contact sheet, such as `found.png`.")] = None,
+) -> None:
+    """Find pictures by describing them: score, band, name and path of each. A running server answers, if there is one.
+
+    Example: `python run.py search "dog on a beach -people taken:2023" --sheet dogs.png`
+    """
+    from app.finding import draw_hits, find, save_hits
+    from app.terminal import show_table
+
+    if bool(query.strip()) == (image is not None):
+        raise typer.BadParameter("say what to look for, or name a picture with --image")
+    with _told():
+        hits = find(_settings(), query, image.read_bytes() if image else None, top)
+        if save:
+            save_hits(hits, save)
+        if sheet:
+            draw_hits(hits, sheet)
+    if as_json:
+        typer.echo(json.dumps([hit.as_json() for hit in hits], indent=2, ensure_ascii=False))
+    else:
+        show_table(("score", "match", "name", "path"), [hit.cells() for hit in hits])
+    if open_:
+        for hit in hits:
+            typer.launch(str(hit.path))
+    if not hits:
+        typer.echo("Nothing here looks like that.", err=True)
+
+
+@cli.command()
+def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """What the library is doing: pictures, model, worker, server.
+
+    Example: `python run.py status`
+    """
+    from app.finding import read_status
+    from app.terminal import show_table
+
+    told = read_status(_settings())
+    if as_json:
+        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+    else:
+        show_table(("", ""), [(name, str(value)) for name, value in told.items()])
 
 
 @cli.command("import")

@@ -138,16 +138,36 @@ def create_worker(settings: Settings, load: LoadEncoder | None = None) -> Iterat
 
 
 def _library(settings: Settings, core: Core, wake: Callable[[], None]) -> Library:
-    indexes = IndexCache(settings.index, settings.index_ttl, core.database.identity)
     return Library(
         images=core.images,
         store=core.store,
         receipts=Receipts(core.database),
         intake=Intake(core.images, core.store, settings.max_pixels, wake),
-        searcher=Searcher(core.images, core.vectors, indexes, core.encoder, core.decoder, settings.index_ttl),
+        searcher=_searcher(settings, core),
         status=StatusReader(core.images, core.workers, core.encoder),
         access=Access(AccessRecords(core.database)),
+        identity=core.database.identity,
     )
+
+
+def _searcher(settings: Settings, core: Core) -> Searcher:
+    indexes = IndexCache(settings.index, settings.index_ttl, core.database.identity)
+    return Searcher(core.images, core.vectors, indexes, core.encoder, core.decoder, settings.index_ttl)
+
+
+@contextmanager
+def open_library(settings: Settings, with_model: bool = False) -> Iterator[Library]:
+    """The library for the command line; ``with_model``: searches can be answered when this is handed out."""
+    core = Core.of(settings, None)
+    try:
+        core.database.migrate()
+        library = _library(settings, core, lambda: None)
+        if with_model:
+            core.encoder.start()
+            library.searcher.serve()
+        yield library
+    finally:
+        core.close()
 
 
 def access_of(settings: Settings) -> Access:

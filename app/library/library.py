@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.catalog.images import Images
@@ -24,3 +25,5 @@ class Library:
     searcher: Searcher
     status: StatusReader
     access: Access
+    identity: Callable[[], str]
+    """Which library this is: a UUID."""

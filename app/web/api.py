@@ -200,7 +200,7 @@ class Api:
 
     def status(self) -> StatusBody:
         """What the library is doing."""
-        return status_body(self._library.status.read())
+        return status_body(self._library.identity(), self._library.status.read())
 
     def _search_body(
         self, request: Request, query: str, results: Results, path: str | None, listed: dict[str, str]

@@ -155,6 +155,7 @@ class WorkerBody(BaseModel):
 class StatusBody(BaseModel):
     """What the library is doing."""
 
+    library: str = Field(description="Which library this is: a UUID.")
     model: ModelBody
     images: CountsBody
     worker: WorkerBody
@@ -213,9 +214,10 @@ def upload_body(request: Request, result: UploadResult) -> UploadBody:
     )
 
 
-def status_body(status: LibraryStatus) -> StatusBody:
+def status_body(library: str, status: LibraryStatus) -> StatusBody:
     counts, model, worker = status.counts, status.model, status.worker
     return StatusBody(
+        library=library,
         model=ModelBody(
             name=model.name,
             space=model.space.fingerprint if model.space else None,

@@ -144,7 +144,7 @@ class TestImporting:
         running = importer.run(sources(disk))
         for _ in range(7):
             next(running)
-        running.close()  # Ctrl-C
+        running.close()  # type: ignore[attr-defined]  # Ctrl-C
         again = Counter(result.fate for result in importer.run(sources(disk)))
         assert again == {Fate.UNCHANGED: 7, Fate.ADDED: 13}
         assert rooms.images.counts().total == 20

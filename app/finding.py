@@ -1,0 +1,134 @@
+"""Searching from the command line: by a server that runs on the same library, else with a model of our own."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.config import Settings
+from app.errors import GlimpseError
+from app.library.library import Library
+from app.main import open_library
+from app.media.sheet import contact_sheet
+from app.models import Image, ModelState
+from app.remote import Remote
+from app.web.access import COOKIE
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A picture that was found. ``path``: its original; ``thumbnail``: a small one to look at."""
+
+    image: Image
+    score: float | None
+    relevance: float | None
+    band: str | None
+    path: Path
+    thumbnail: Path
+
+    def cells(self) -> tuple[str, ...]:
+        score = "" if self.score is None else f"{self.score:.3f}"
+        return score, self.band or "", _printable(self.image.filename), str(self.path)
+
+    def as_json(self) -> dict[str, Any]:
+        values = {"score": self.score, "relevance": self.relevance, "band": self.band}
+        return {"id": self.image.id, "filename": self.image.filename, **values, "path": str(self.path)}
+
+
+def find(settings: Settings, query: str, picture: bytes | None, top: int) -> list[Hit]:
+    """Best first. Raises `GlimpseError` with what is wrong with the query, the picture or the model."""
+    with open_library(settings) as library:
+        server = _server(settings, library)
+        if server is not None:
+            found = server.search(query, top) if picture is None else server.search_image(picture, top)
+            return _hits(library, found)
+    with open_library(settings, with_model=True) as library:
+        searcher = library.searcher
+        results = searcher.by_text(query, 0, top) if picture is None else searcher.by_image(picture, 0, top)
+        matches = [
+            {"id": m.image.id, "score": m.score, "relevance": m.relevance, "band": m.band and m.band.value}
+            for m in results.matches
+        ]
+        return _hits(library, matches)
+
+
+def _server(settings: Settings, library: Library) -> Remote | None:
+    """The server of this library, if one runs and can answer."""
+    server, told = _ask(settings, library)
+    return server if told and told["model"]["state"] == ModelState.READY else None
+
+
+def _ask(settings: Settings, library: Library) -> tuple[Remote, Mapping[str, Any] | None]:
+    """The address of the settings, and what a server of this library says there, if one runs."""
+    session = f"{COOKIE}={library.access.begin_session()}" if library.access.is_locked else ""
+    server = Remote(settings.host, settings.port, session)
+    told = server.status()
+    return server, told if told and told.get("library") == library.identity() else None
+
+
+def _hits(library: Library, found: Sequence[Mapping[str, Any]]) -> list[Hit]:
+    images = library.images.get_many([match["id"] for match in found])
+    return [
+        Hit(
+            image,
+            match["score"],
+            match["relevance"],
+            match["band"],
+            library.store.original(image.md5, image.format),
+            library.store.thumbnail(image.md5, 256),
+        )
+        for match in found
+        if (image := images.get(match["id"])) is not None
+    ]
+
+
+def save_hits(hits: Sequence[Hit], folder: Path) -> None:
+    """Copy the originals, numbered by rank, under names that every system takes. Raises `GlimpseError`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for rank, hit in enumerate(hits, start=1):
+            stem = re.sub(r"[^\w .()-]", "_", Path(hit.image.filename).stem).strip(" .")[:80]
+            shutil.copyfile(hit.path, folder / f"{rank:03}-{stem or 'picture'}.{hit.image.format}")
+    except OSError as error:
+        raise GlimpseError(f"The pictures can't be saved in {folder}: {error.strerror}.") from error
+
+
+def draw_hits(hits: Sequence[Hit], file: Path) -> None:
+    """Raises `GlimpseError`."""
+    labels = [f"{rank}. {_printable(hit.image.filename)}" for rank, hit in enumerate(hits, start=1)]
+    sheet = contact_sheet([(hit.thumbnail, label) for hit, label in zip(hits, labels, strict=True)])
+    try:
+        sheet.save(file)
+    except (OSError, ValueError) as error:
+        raise GlimpseError(f"The sheet can't be written to {file}: {error}. Name it like found.png.") from error
+
+
+def read_status(settings: Settings) -> dict[str, Any]:
+    """Facts by name, in the order they are shown."""
+    with open_library(settings) as library:
+        _, told = _ask(settings, library)
+        status = library.status.read()
+        return {
+            "server": f"http://{settings.host}:{settings.port}" if told else "not running",
+            "model": told["model"]["name"] if told else settings.model,
+            "model state": told["model"]["state"] if told else "not loaded",
+            "pictures": status.counts.total,
+            "searchable": status.counts.indexed,
+            "to do": status.counts.to_do,
+            "failed": status.counts.failed,
+            "bytes of originals": library.images.total_bytes(),
+            "worker": "running" if status.worker.alive else "not running",
+            "pictures per second": round(status.worker.rate, 1),
+            "password": "asked for" if library.access.is_locked else "none",
+            "folder": str(settings.data),
+            "python": platform.python_version(),
+        }
+
+
+def _printable(name: str) -> str:
+    return "".join(character if character.isprintable() else "\ufffd" for character in name)

@@ -1,0 +1,63 @@
+"""A running server of the same library, asked over its own API: its model is loaded already."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException
+from typing import Any
+from urllib.parse import urlencode
+
+from app.errors import GlimpseError, InvalidInput
+
+ANSWERS_WITHIN = 60.0
+LOOKS_FOR = 1.0
+"""Seconds to wait for a server that may not be there."""
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to find a server that listens everywhere
+PREFIX = "/api/v1"
+BOUNDARY = "glimpse-picture"
+
+
+class Remote:
+    """``session``: a cookie that opens the door where a password is set."""
+
+    def __init__(self, host: str, port: int, session: str) -> None:
+        self._host, self._port = ANYWHERE.get(host, host), port
+        self._headers = {"Cookie": session} if session else {}
+
+    def status(self) -> Mapping[str, Any] | None:
+        """What it says of itself; ``None`` where nobody answers."""
+        try:
+            return self._ask("GET", "/status", within=LOOKS_FOR)
+        except (OSError, HTTPException, ValueError, GlimpseError):
+            return None
+
+    def search(self, query: str, top: int) -> list[Mapping[str, Any]]:
+        """Matches as the API gives them, best first. Raises `InvalidInput` with what is wrong with the query."""
+        return list(self._ask("GET", f"/search?{urlencode({'q': query, 'limit': top})}")["results"])
+
+    def search_image(self, data: bytes, top: int) -> list[Mapping[str, Any]]:
+        """The same for a picture."""
+        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="picture"\r\n\r\n'
+        body = head.encode() + data + f"\r\n--{BOUNDARY}--\r\n".encode()
+        headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+        return list(self._ask("POST", f"/search/image?limit={top}", body, headers)["results"])
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        within: float = ANSWERS_WITHIN,
+    ) -> Mapping[str, Any]:
+        connection = HTTPConnection(self._host, self._port, timeout=within)
+        try:
+            connection.request(method, PREFIX + path, body, {**self._headers, **(headers or {})})
+            answer = connection.getresponse()
+            content: dict[str, Any] = json.loads(answer.read())
+        finally:
+            connection.close()
+        if answer.status != 200:
+            raise InvalidInput(str(content.get("detail", answer.reason)))
+        return content
