@@ -23,6 +23,7 @@ from app.catalog.images import Images
 from app.catalog.imports import Imports
 from app.catalog.receipts import Receipts
 from app.catalog.vectors import Vectors
+from app.catalog.words import Words
 from app.catalog.workers import Workers
 from app.config import PROJECT, STARTER_MODEL, Settings
 from app.library.access import Access
@@ -152,7 +153,7 @@ def _library(settings: Settings, core: Core, wake: Callable[[], None]) -> Librar
 
 def _searcher(settings: Settings, core: Core) -> Searcher:
     indexes = IndexCache(settings.index, settings.index_ttl, core.database.identity)
-    return Searcher(core.images, core.vectors, indexes, core.encoder, core.decoder, settings.index_ttl)
+    return Searcher(core.images, core.vectors, Words(core.database), indexes, core.encoder, core.decoder, settings.index_ttl)
 
 
 @contextmanager

@@ -114,18 +114,28 @@ class Band(StrEnum):
     UNCERTAIN = "less certain"
 
 
+class Reason(StrEnum):
+    """Why a match is one: it looks like what was asked for, or its file name or caption has the words."""
+
+    LOOKS = "looks"
+    NAME = "name"
+    CAPTION = "caption"
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """A picture that was found. ``score`` is the cosine between its vector and the query's, -1 to 1.
 
-    ``relevance``, 0 to 1, can be compared between queries, and ``band`` says it in a word; both are known where words
-    alone were asked for. All are ``None`` where conditions alone found it.
+    ``relevance``, 0 to 1, says how well it looks like the words and can be compared between queries. ``band`` says how
+    sure the match is, its name and caption included. Both are known where words alone were asked for. All are ``None``
+    where conditions alone found it; score and relevance also while a picture has no vector.
     """
 
     image: Image
     score: float | None
     relevance: float | None = None
     band: Band | None = None
+    why: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +156,8 @@ class Results:
     """In order of `Image.date` instead of best first."""
     per_day: Mapping[date, int] = field(default_factory=dict)
     """By date: how many pictures there are, on all pages, of each day that stands on this one."""
+    words_alone: bool = False
+    """No model could tell what pictures look like: only names and captions were searched."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ import numpy as np
 
 from app.catalog.images import Images
 from app.catalog.vectors import Vectors
+from app.catalog.words import Words
 from app.config import STARTER_MODEL
 from app.library.query import parse
 from app.library.search import Searcher
@@ -72,6 +73,7 @@ def library_search(folder: Path, pictures: int, rounds: int) -> Iterator[Table]:
     searcher = Searcher(
         images,
         Vectors(database),
+        Words(database),
         IndexCache(folder, 3600, database.identity),
         background := BackgroundEncoder("random", lambda: encoder),
         Decoder(1, 30, 1_000_000),

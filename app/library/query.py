@@ -76,6 +76,11 @@ class Query:
         """Whether there is anything to compare pictures with; else conditions alone decide."""
         return bool(self.words or self.like or self.terms)
 
+    @property
+    def sought(self) -> str:
+        """All words looked for, whatever their weight, and none that is pushed away."""
+        return " ".join([self.words, *(term.text for term in self.terms if term.weight > 0)]).strip()
+
 
 FIELDS = (*Field, "like", "sort")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +14,15 @@ from cachetools import TTLCache
 
 from app.catalog.images import Images
 from app.catalog.vectors import ServingSpace, Vectors
+from app.catalog.words import WordHit, Words
 from app.errors import InvalidInput, ModelNotReady, ModelUnavailable, NotFound
+from app.library.fusion import UNSEEN, Found, fuse
 from app.library.query import Query, Sort, parse
 from app.media.decoding import Decoder
-from app.models import Band, FloatArray, Image, Match, ModelState, Results
+from app.models import Band, FloatArray, Image, Match, ModelState, Reason, Results
 from app.vectors.encoder import BackgroundEncoder, Encoder
-from app.vectors.index import Ranking, VectorIndex
-from app.vectors.relevance import LIKELY, STRONG, confidence, neutral_digest, neutral_texts
+from app.vectors.index import VectorIndex
+from app.vectors.relevance import confidence, neutral_digest, neutral_texts
 from app.vectors.snapshots import IndexCache
 
 LONGEST_QUERY = 2000
@@ -44,6 +48,7 @@ class Searcher:
         self,
         images: Images,
         vectors: Vectors,
+        words: Words,
         indexes: IndexCache,
         encoder: BackgroundEncoder,
         decoder: Decoder,
@@ -51,6 +56,7 @@ class Searcher:
     ) -> None:
         self._images = images
         self._vectors = vectors
+        self._words = words
         self._indexes = indexes
         self._encoder = encoder
         self._decoder = decoder
@@ -61,19 +67,25 @@ class Searcher:
     def by_text(self, text: str, offset: int = 0, limit: int = 50) -> Results:
         """Pictures that a query of the search box means (`app.library.query`), best first.
 
+        By their look, and by the words in their names and captions, which need no model and answer alone without one.
         Conditions alone need no model; then the newest come first. Raises `InvalidInput` with what to do instead.
         """
         query = self._understood(text)
         if not query.has_meaning:
             return self._listed(query, offset, limit)
-        encoder, serving = self._ready()
+        hits = [] if query.like else self._words.search(query.sought, query.conditions)
+        try:
+            encoder, serving = self._ready()
+        except (ModelNotReady, ModelUnavailable):
+            if not hits:
+                raise
+            return replace(self._page(fuse(UNSEEN, hits, UNSEEN), len(hits), query, offset, limit), words_alone=True)
         vector = self._meaning(query, encoder, serving)
         allowed = self._images.matching(query.conditions) if query.conditions else None
         if query.like:  # a picture's vector scores on another scale than texts do
             return self._nearest(serving, vector, offset, limit, without=query.like, allowed=allowed)
-        if query.sort in (Sort.NEWEST, Sort.OLDEST):
-            return self._matches_by_date(serving, vector, offset, limit, allowed, query.sort is Sort.OLDEST)
-        return self._most_relevant(serving, vector, offset, limit, allowed)
+        everything, total = self._fused(serving, vector, hits, _end(offset, limit), allowed)
+        return self._page(everything, total, query, offset, limit, serving.space.model)
 
     def by_image(self, data: bytes, offset: int = 0, limit: int = 50) -> Results:
         """Pictures that look like the one in ``data``, which is not kept. Raises `PictureError`."""
@@ -209,49 +221,44 @@ class Searcher:
         page = found[offset:end]
         images = self._images.get_many([image_id for image_id, _ in page])
         # A picture removed since the index looked at the log is left out: the catalog decides.
-        matches = tuple(Match(images[image_id], score) for image_id, score in page if image_id in images)
+        looks = (Reason.LOOKS,)
+        matches = tuple(Match(images[image_id], score, why=looks) for image_id, score in page if image_id in images)
         return Results(matches, offset, limit, len(found) > end, serving.space.model)
 
-    def _most_relevant(
+    def _fused(
         self,
         serving: ServingSpace,
         vector: FloatArray,
-        offset: int,
-        limit: int,
+        hits: Sequence[WordHit],
+        end: int,
         allowed: npt.NDArray[np.int64] | None,
+    ) -> tuple[list[Found], int]:
+        """What looks like ``vector`` or has the words, in order, beyond ``end`` if there is that much; how much is."""
+        index = self._ranked_index(serving)
+        wanted = end + 1 + len(hits)  # hits leave their place in the ranking for one further up
+        ranking = index.rank(vector, wanted, allowed)
+        if ranking.matches > wanted:
+            ranking = index.rank(vector, ranking.matches, allowed)
+        hit_ids = np.array(sorted(hit.image_id for hit in hits), np.int64)
+        seen = index.rank(vector, len(hits), hit_ids) if hits else UNSEEN
+        return fuse(ranking, hits, seen), ranking.total + len(hits) - len(seen.ids)
+
+    def _page(
+        self, everything: Sequence[Found], total: int, query: Query, offset: int, limit: int, model: str = ""
     ) -> Results:
         end = _end(offset, limit)
-        ranking = self._ranked_index(serving).rank(vector, end + 1, allowed)
-        matches = self._matches(ranking, slice(offset, end))
-        return Results(
-            tuple(matches),
-            offset,
-            limit,
-            has_more=len(ranking.ids) > end,
-            model=serving.space.model,
-            relevant=ranking.matches,
-            less_certain=ranking.total - ranking.matches,
-        )
-
-    def _matches_by_date(
-        self,
-        serving: ServingSpace,
-        vector: FloatArray,
-        offset: int,
-        limit: int,
-        allowed: npt.NDArray[np.int64] | None,
-        oldest_first: bool,
-    ) -> Results:
-        """The matches alone: in order of date, what is less certain would stand between them."""
-        index = self._ranked_index(serving)
-        count = min(index.rank(vector, 1, allowed).matches, DEEPEST_RESULT)
-        ranking = index.rank(vector, count, allowed)
-        matches = self._matches(ranking, slice(0, count))
-        matches.sort(key=lambda match: (match.image.date, match.image.id), reverse=not oldest_first)
-        page = tuple(matches[offset : _end(offset, limit)])
-        more = len(matches) > offset + limit
-        per_day = Counter(match.image.date.date() for match in matches)
-        return Results(page, offset, limit, more, serving.space.model, ranking.matches, by_date=True, per_day=per_day)
+        # What matches stands before what does not, and all of that is among `everything`.
+        relevant = sum(found.band is not Band.UNCERTAIN for found in everything)
+        if query.sort in (Sort.NEWEST, Sort.OLDEST):
+            # The matches alone: in order of date, what is less certain would stand between them.
+            matches = self._matches(everything[: min(relevant, DEEPEST_RESULT)])
+            newest_first = query.sort is Sort.NEWEST
+            matches.sort(key=lambda match: (match.image.date, match.image.id), reverse=newest_first)
+            page, more = tuple(matches[offset:end]), len(matches) > end
+            per_day = Counter(match.image.date.date() for match in matches)
+            return Results(page, offset, limit, more, model, relevant, by_date=True, per_day=per_day)
+        matches = self._matches(everything[offset:end])
+        return Results(tuple(matches), offset, limit, len(everything) > end, model, relevant, total - relevant)
 
     def _ranked_index(self, serving: ServingSpace) -> VectorIndex:
         index = self._index(serving)
@@ -259,12 +266,10 @@ class Searcher:
             index.use_bank(self._bank)  # the index may have been let go and read again
         return index
 
-    def _matches(self, ranking: Ranking, part: slice) -> list[Match]:
-        ids = [int(image_id) for image_id in ranking.ids[part]]
-        images = self._images.get_many(ids)
-        measured = zip(ids, ranking.scores[part], ranking.relevance[part], strict=True)
+    def _matches(self, part: Sequence[Found]) -> list[Match]:
+        images = self._images.get_many([found.image_id for found in part])
         # A picture removed since the index looked at the log is left out: the catalog decides.
-        return [_match(images[i], float(score), float(relevance)) for i, score, relevance in measured if i in images]
+        return [_match(images[found.image_id], found) for found in part if found.image_id in images]
 
     def _index(self, serving: ServingSpace) -> VectorIndex:
         return self._indexes.get(serving.id, serving.space, self._vectors.log(serving.id))
@@ -276,6 +281,6 @@ def _end(offset: int, limit: int) -> int:
     return offset + limit
 
 
-def _match(image: Image, score: float, relevance: float) -> Match:
-    band = Band.STRONG if relevance >= STRONG else Band.LIKELY if relevance >= LIKELY else Band.UNCERTAIN
-    return Match(image, score, confidence(relevance), band)
+def _match(image: Image, found: Found) -> Match:
+    relevance = None if found.relevance is None else confidence(found.relevance)
+    return Match(image, found.score, relevance, found.band, found.why)

@@ -9,7 +9,7 @@ from fastapi import Request
 from pydantic import BaseModel, BeforeValidator, Field
 
 from app.media.pictures import derivative_sizes
-from app.models import Band, Image, ImageState, LibraryStatus, Match, ModelState, Outcome, UploadResult
+from app.models import Band, Image, ImageState, LibraryStatus, Match, ModelState, Outcome, Reason, UploadResult
 
 MOST_RESULTS = 1000
 """Results in one answer."""
@@ -47,6 +47,9 @@ class ImageBody(BaseModel):
     added_at: datetime
     taken_at: datetime | None = Field(description="By the camera's own clock, without a zone.")
     camera: str | None
+    title: str = Field(description="From the file's own texts (XMP, IPTC, EXIF, PNG), like the next two.")
+    description: str
+    keywords: list[str]
     urls: ImageUrls
 
 
@@ -96,9 +99,14 @@ class MatchBody(BaseModel):
         description="Cosine between the picture's vector and the query's, -1 to 1; null where conditions alone decided."
     )
     relevance: float | None = Field(
-        description="How sure the match is, 0 to 1, comparable between queries; null where no words were asked for."
+        description="How well it looks like the words, 0 to 1, comparable between queries; null where no words were "
+        "asked for, and for a picture without a vector."
     )
-    band: Band | None = Field(description="The same in a word.")
+    band: Band | None = Field(description="How sure the match is, its name and caption included.")
+    why: list[Reason] = Field(
+        description="It looks like what was asked for, its file name has the words, its caption (title, description, "
+        "keywords) has them. Empty where conditions alone decided."
+    )
     filename: str
     width: int
     height: int
@@ -110,7 +118,9 @@ class SearchBody(BaseModel):
     """One page of results, best first, ties by id."""
 
     query: str
-    model: str
+    model: str = Field(
+        description="Empty where none was needed, or none can answer yet: then names and captions alone were searched."
+    )
     indexed: int = Field(description="Pictures that can be found so far.")
     total: int = Field(description="Pictures in the library.")
     matches: int | None = Field(description="Strong and likely matches, on all pages.")
@@ -188,6 +198,9 @@ def image_body(request: Request, image: Image) -> ImageBody:
         added_at=image.added_at,
         taken_at=image.taken_at,
         camera=image.camera,
+        title=image.captions.title,
+        description=image.captions.description,
+        keywords=list(image.captions.keywords),
         urls=urls_of(request, image),
     )
 
@@ -199,6 +212,7 @@ def match_body(request: Request, match: Match) -> MatchBody:
         score=match.score,
         relevance=match.relevance,
         band=match.band,
+        why=list(match.why),
         filename=image.filename,
         width=image.width,
         height=image.height,

@@ -12,6 +12,7 @@ import pytest
 from app.catalog.database import Database
 from app.catalog.images import Images
 from app.catalog.vectors import Vectors
+from app.catalog.words import Words
 from app.library.indexing import Indexer
 from app.library.intake import Intake
 from app.library.search import Searcher
@@ -79,7 +80,7 @@ class Rooms:
         """Ready, unless it is not to ``start``."""
         encoder = BackgroundEncoder("colours", load)
         indexes = IndexCache(self.folder / "index", 300, self.database.identity)
-        searcher = Searcher(self.images, self.vectors, indexes, encoder, self.decoder, 300)
+        searcher = Searcher(self.images, self.vectors, Words(self.database), indexes, encoder, self.decoder, 300)
         if start:
             encoder.start()
             searcher.serve()

@@ -204,7 +204,7 @@ def test_while_the_model_loads_only_what_needs_none_is_answered(rooms: Rooms, se
     loading = rooms.searcher(start=False)
     assert not loading.ready()
     with pytest.raises(ModelNotReady):
-        loading.by_text("red")
+        loading.by_text("scarlet")
     with pytest.raises(ModelNotReady):
         loading.by_image(picture("red"))
     assert loading.similar_to(1) == searcher.similar_to(1)
@@ -217,21 +217,21 @@ def test_a_model_that_cannot_be_had_says_why(rooms: Rooms) -> None:
     searcher = rooms.searcher(load)
     assert not searcher.ready()
     with pytest.raises(ModelUnavailable, match="There is no such model"):
-        searcher.by_text("red")
+        searcher.by_text("scarlet")
 
 
 def test_while_another_model_serves_nobody_is_answered_with_the_wrong_vectors(rooms: Rooms, searcher: Searcher) -> None:
     rooms.vectors.serve(ColourEncoder(fingerprint="2").space)
     assert not searcher.ready()
     with pytest.raises(ModelNotReady, match="being switched"):
-        searcher.by_text("red")
+        searcher.by_text("scarlet")
 
 
 def test_errors_are_sentences(rooms: Rooms, searcher: Searcher) -> None:
     asked: list[Callable[[], Results]] = [
         lambda: searcher.by_text(""),
         lambda: searcher.similar_to(99),
-        lambda: rooms.searcher(start=False).by_text("red"),
+        lambda: rooms.searcher(start=False).by_text("scarlet"),
     ]
     for ask in asked:
         with pytest.raises(GlimpseError) as raised:
@@ -242,7 +242,7 @@ def test_errors_are_sentences(rooms: Rooms, searcher: Searcher) -> None:
 def test_after_a_switch_the_new_model_answers(rooms: Rooms, searcher: Searcher) -> None:
     other = rooms.searcher(lambda: ColourEncoder("others", "2"))
     assert other.ready()
-    assert other.by_text("red").matches == (), "nothing is embedded anew so far"
+    assert other.by_text("scarlet").matches == (), "nothing is embedded anew so far"
     rooms.index(ColourEncoder("others", "2"))
     assert names(other.by_text("red"))[0] == "red.jpg"
     assert other.by_text("red").model == "others"

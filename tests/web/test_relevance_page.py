@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.conftest import Glimpse
-from tests.pictures import picture
+from tests.pictures import picture, with_captions
 from tests.web.html import Html
 
 
@@ -69,4 +69,19 @@ def test_the_api_says_the_same(gallery: Glimpse) -> None:
     bands = [result["band"] for result in body["results"]]
     assert set(bands[:2]) <= {"strong", "likely"}
     assert set(bands[2:]) == {"less certain"}
+    assert all(result["why"] == ["looks"] for result in body["results"])
     assert all(0 <= result["relevance"] <= 1 for result in body["results"])
+
+
+def test_the_api_says_why_and_what_stands_in_the_file(gallery: Glimpse) -> None:
+    gallery.upload(("dusk_55.jpg", with_captions("Ferry <b>", "At dusk", ("sea",), color="navy")))
+    gallery.work()
+    [found] = [
+        result
+        for result in gallery.client.get("/api/v1/search", params={"q": "ferry"}).json()["results"]
+        if result["why"] == ["caption"]
+    ]
+    assert found["band"] == "likely"
+    assert gallery.client.get("/api/v1/search", params={"q": "dusk 55"}).json()["results"][0]["why"][0] == "name"
+    image = gallery.client.get(f"/api/v1/images/{found['id']}").json()
+    assert (image["title"], image["description"], image["keywords"]) == ("Ferry <b>", "At dusk", ["sea"])
