@@ -153,7 +153,9 @@ def _library(settings: Settings, core: Core, wake: Callable[[], None]) -> Librar
 
 def _searcher(settings: Settings, core: Core) -> Searcher:
     indexes = IndexCache(settings.index, settings.index_ttl, core.database.identity)
-    return Searcher(core.images, core.vectors, Words(core.database), indexes, core.encoder, core.decoder, settings.index_ttl)
+    return Searcher(
+        core.images, core.vectors, Words(core.database), indexes, core.encoder, core.decoder, settings.index_ttl
+    )
 
 
 @contextmanager

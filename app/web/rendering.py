@@ -22,7 +22,18 @@ from starlette.responses import HTMLResponse
 from app.catalog.images import Choices
 from app.library.query import Query, Sort, parse
 from app.media.pictures import FORMATS, derivative_sizes
-from app.models import Band, Image, LibraryStatus, Match, ModelState, ModelStatus, Outcome, Results, UploadResult
+from app.models import (
+    Band,
+    Image,
+    LibraryStatus,
+    Match,
+    ModelState,
+    ModelStatus,
+    Outcome,
+    Reason,
+    Results,
+    UploadResult,
+)
 from app.web.filters import Chip, FilterForm, chips_of, search_url
 from app.web.timeline import Year
 
@@ -39,12 +50,21 @@ FEW = 6
 """Up to so many tiles stand larger: a short row of small pictures looks lost."""
 
 
+_WORDS_IN = {Reason.NAME: "file name", Reason.CAPTION: "caption"}
+
+
 @dataclass(frozen=True, slots=True)
 class Tile:
     """A picture in a list. ``path`` opens it and, where it has a query, remembers the list."""
 
     image: Image
     path: str
+    why: tuple[Reason, ...] = ()
+
+    @property
+    def words_in(self) -> str:
+        """Where the words asked for stand, if anywhere: ``file name``, ``caption``, ``file name and caption``."""
+        return " and ".join(_WORDS_IN[reason] for reason in self.why if reason in _WORDS_IN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +226,11 @@ class ImagePage:
     back_url: str
     previous_url: str | None
     next_url: str | None
+
+    @property
+    def keywords(self) -> tuple[tuple[str, str], ...]:
+        """Each with the URL of a search for it."""
+        return tuple((keyword, search_url(Query(keyword))) for keyword in self.image.captions.keywords)
 
     @property
     def similar_tiles(self) -> tuple[Tile, ...]:
@@ -430,7 +455,7 @@ def tiles_of(images: Iterable[Image], listed: str = "") -> tuple[Tile, ...]:
 def ranked_tiles(matches: tuple[Match, ...], listed: dict[str, str], offset: int = 0) -> tuple[Tile, ...]:
     """Tiles that remember the list they stand in: ``rank`` counts from 0, over all pages."""
     return tuple(
-        Tile(match.image, f"/images/{match.image.id}?{urlencode(listed | {'rank': str(rank)})}")
+        Tile(match.image, f"/images/{match.image.id}?{urlencode(listed | {'rank': str(rank)})}", match.why)
         for rank, match in enumerate(matches, start=offset)
     )
 

@@ -165,7 +165,7 @@ class TestStarts:
         server = start("--demo", model="auto")
         assert server.get("/api/v1/status")["model"]["state"] == "loading"
         page(server.client.get("/"))
-        assert "warming up" in page(server.client.get("/search?q=sea"), 503).words
+        assert "warming up" in page(server.client.get("/search?q=scarlet"), 503).words
         wait_for(lambda: server.client.get("/readyz").status_code == 200)
         wait_for(lambda: server.counts()["total"] >= 50 and server.counts()["indexed"] >= 16)
         found = server.get("/api/v1/search?q=a+red+thing&limit=1000")

@@ -41,9 +41,12 @@ IMAGE_FIELDS = {
     "added_at",
     "taken_at",
     "camera",
+    "title",
+    "description",
+    "keywords",
     "urls",
 }
-MATCH_FIELDS = {"id", "score", "relevance", "band", "filename", "width", "height", "taken_at", "urls"}
+MATCH_FIELDS = {"id", "score", "relevance", "band", "why", "filename", "width", "height", "taken_at", "urls"}
 SEARCH_FIELDS = {"query", "model", "indexed", "total", "matches", "results", "next"}
 MANY = 25
 CHECKS = [
