@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     max_megapixels: PositiveInt = Field(80, description="Largest picture taken in, in megapixels.")
     max_files: PositiveInt = Field(5000, description="Most files in one upload.")
     page_size: PositiveInt = Field(60, le=500, description="Pictures on one page.")
+    trash_days: PositiveFloat = Field(30, description="Days after which a deleted picture is gone for good.")
     index_ttl: PositiveFloat = Field(300, description="Seconds an unused vector index stays in memory.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
 

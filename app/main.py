@@ -22,6 +22,7 @@ from app.catalog.health import Health
 from app.catalog.images import Images
 from app.catalog.imports import Imports
 from app.catalog.receipts import Receipts
+from app.catalog.trash import Trash
 from app.catalog.vectors import Vectors
 from app.catalog.words import Words
 from app.catalog.workers import Workers
@@ -70,6 +71,7 @@ class Core:
 
     database: Database
     images: Images
+    trash: Trash
     vectors: Vectors
     workers: Workers
     store: Store
@@ -82,6 +84,7 @@ class Core:
         return cls(
             database=database,
             images=Images(database),
+            trash=Trash(database),
             vectors=Vectors(database),
             workers=Workers(database),
             store=Store(settings.images),
@@ -141,9 +144,10 @@ def create_worker(settings: Settings, load: LoadEncoder | None = None) -> Iterat
 def _library(settings: Settings, core: Core, wake: Callable[[], None]) -> Library:
     return Library(
         images=core.images,
+        trash=core.trash,
         store=core.store,
         receipts=Receipts(core.database),
-        intake=Intake(core.images, core.store, settings.max_pixels, wake),
+        intake=Intake(core.images, core.trash, core.store, settings.max_pixels, wake),
         searcher=_searcher(settings, core),
         status=StatusReader(core.images, core.workers, core.encoder),
         access=Access(AccessRecords(core.database)),
@@ -186,7 +190,8 @@ def create_importer(settings: Settings) -> Iterator[Importer]:
     core = Core.of(settings, None)
     try:
         core.database.migrate()
-        intake = Intake(core.images, core.store, settings.max_pixels, lambda: None)  # the worker looks by itself
+        # The worker looks by itself.
+        intake = Intake(core.images, core.trash, core.store, settings.max_pixels, lambda: None)
         yield Importer(intake, Imports(core.database), core.store, settings.max_file_mb * 1_000_000)
     finally:
         core.close()
@@ -198,9 +203,9 @@ def create_doctor(settings: Settings) -> Iterator[Doctor]:
     core = Core.of(settings, None)
     try:
         core.database.migrate()
-        intake = Intake(core.images, core.store, settings.max_pixels, lambda: None)
+        intake = Intake(core.images, core.trash, core.store, settings.max_pixels, lambda: None)
         indexes = IndexCache(settings.index, settings.index_ttl, core.database.identity)
-        yield Doctor(Health(core.database), core.images, core.vectors, core.store, intake, indexes)
+        yield Doctor(Health(core.database), core.images, core.trash, core.vectors, core.store, intake, indexes)
     finally:
         core.close()
 
@@ -247,7 +252,7 @@ async def _running(
             stack.callback(process.stop)
         stack.callback(stopping.set)
         _in_thread(start_up)
-        _in_thread(lambda: _tend(library, stopping))
+        _in_thread(lambda: _tend(library, settings.trash_days, stopping))
         yield
 
 
@@ -266,12 +271,13 @@ def _fill_with_demo(library: Library, stopping: threading.Event) -> None:
         library.intake.add_bytes(picture.data, picture.filename)
 
 
-def _tend(library: Library, stopping: threading.Event) -> None:
+def _tend(library: Library, trash_days: float, stopping: threading.Event) -> None:
     while not stopping.wait(TEND_SECONDS):
         try:
             library.searcher.tend()
+            library.intake.empty_trash(trash_days)
         except Exception:
-            log.exception("looking after the indexes failed")
+            log.exception("looking after indexes and trash failed")
 
 
 def app_from_environment() -> FastAPI:

@@ -34,6 +34,7 @@ from PIL import Image
 
 from app.catalog.database import Database
 from app.catalog.images import Images
+from app.catalog.trash import Trash
 from app.config import STARTER_MODEL, Settings
 from app.library.intake import Intake
 from app.main import create_worker
@@ -125,7 +126,7 @@ def library_of(paths: list[Path], folder: Path, encoder: Encoder) -> Iterator[Ca
     database = Database(settings.catalog_url)
     database.migrate()
     images = Images(database)
-    intake = Intake(images, Store(settings.images), settings.max_pixels, lambda: None)
+    intake = Intake(images, Trash(database), Store(settings.images), settings.max_pixels, lambda: None)
     for path in paths:
         intake.add_bytes(path.read_bytes(), path.name)
     # Claimed by somebody else until the clock starts: the worker warms up with other pictures.

@@ -57,6 +57,7 @@ CHANGED: dict[str, Any] = {
     "max_megapixels": 12,
     "max_files": 3,
     "page_size": 10,
+    "trash_days": 0.5,
     "index_ttl": 1.5,
     "log_level": "debug",
 }

@@ -32,8 +32,9 @@ from sqlalchemy import (
 
 from app.catalog.conditions import where
 from app.catalog.database import Database
-from app.catalog.tables import counts, days, images, removals, vectors
-from app.catalog.words import add_words, remove_words, set_caption
+from app.catalog.tables import counts, days, images, removals, trash
+from app.catalog.trash import Removal, bring_back, take_out
+from app.catalog.words import add_words, set_caption
 from app.conditions import Condition
 from app.models import NO_CAPTIONS, Captions, Counts, Image, ImageState
 
@@ -111,14 +112,6 @@ class Place:
         return cls(image.date, image.id)
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """Files that are to go."""
-
-    md5: str
-    format: str
-
-
 class Images:
     """Reads and writes rows of `images`. ``worker`` names the claimer: only its own claims can be recorded by it."""
 
@@ -135,7 +128,7 @@ class Images:
         ``place`` puts the file where it belongs. It runs under the write lock, just before the row is written: so no
         removal of the same picture can take the new file away, and no row ever stands without its file. For a picture
         that is known, by its format, ``put_back`` does so if its file is missing, and tells whether it was: if the
-        picture had failed, it is tried again.
+        picture had failed, it is tried again. One that is in the trash comes back from there, under its id.
         """
         with self._database.writing() as connection:
             known = connection.execute(
@@ -145,7 +138,11 @@ class Images:
                 if put_back(known.format) and known.state == ImageState.FAILED:
                     connection.execute(update(images).where(images.c.id == known.id).values(**_PENDING))
                 return known.id, False
+            thrown_away = connection.scalar(select(trash.c.id).where(trash.c.md5 == new.md5))
             place()
+            if thrown_away is not None:
+                bring_back(connection, thrown_away)
+                return thrown_away, True
             now = datetime.now(UTC)
             added = insert(images).values(
                 md5=new.md5,
@@ -171,18 +168,9 @@ class Images:
         Its files are noted down as to be removed: see `finish_removal`. ``None`` if there is no such picture.
         """
         with self._database.writing() as connection:
-            gone = connection.execute(
-                delete(images).where(images.c.id == image_id).returning(images.c.md5, images.c.format)
-            ).first()
+            gone = take_out(connection, image_id)
             if gone is None:
                 return None
-            remove_words(connection, image_id)
-            in_spaces = connection.scalars(
-                delete(vectors).where(vectors.c.image_id == image_id).returning(vectors.c.space_id)
-            ).all()
-            if in_spaces:
-                entries = [{"space_id": space, "image_id": image_id, "vector": None} for space in in_spaces]
-                connection.execute(insert(vectors), entries)
             connection.execute(insert(removals).values(md5=gone.md5, format=gone.format))
             return Removal(gone.md5, gone.format)
 
@@ -196,7 +184,8 @@ class Images:
     def unless_known(self, md5: str, unlink: Callable[[], None]) -> None:
         """Take files away, unless there is a picture that they are of. Holds the write lock meanwhile."""
         with self._database.writing() as connection:
-            if not connection.scalar(select(exists().where(images.c.md5 == md5))):
+            known = select(or_(exists().where(images.c.md5 == md5), exists().where(trash.c.md5 == md5)))
+            if not connection.scalar(known):
                 unlink()
 
     def unfinished_removals(self) -> list[Removal]:
@@ -308,12 +297,13 @@ class Images:
         return newer[0].id if newer else None, older[0].id if older else None
 
     def known_md5s(self, md5s: Sequence[str]) -> set[str]:
-        """Those of ``md5s`` that the catalog has."""
+        """Those of ``md5s`` that the catalog has, in the trash as well."""
         known: set[str] = set()
         with self._database.reading() as connection:
             for start in range(0, len(md5s), SQL_BATCH):
                 part = md5s[start : start + SQL_BATCH]
-                known.update(connection.scalars(select(images.c.md5).where(images.c.md5.in_(part))))
+                for table in (images, trash):
+                    known.update(connection.scalars(select(table.c.md5).where(table.c.md5.in_(part))))
         return known
 
     def counts(self) -> Counts:

@@ -99,6 +99,27 @@ removals = Table(
 )
 """Pictures whose row is gone while their files may still lie on disk."""
 
+trash = Table(
+    "trash",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("md5", String(32), nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("format", String(8), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("added_at", DateTime, nullable=False),
+    Column("date", DateTime, nullable=False),
+    Column("folder", Text),
+    Column("file_time", DateTime),
+    Column("trashed_at", DateTime, nullable=False),
+    UniqueConstraint("md5"),
+    Index(None, "trashed_at"),
+)
+"""Rows of `images` that were deleted and may come back under the same id. They stand apart, so that nothing that looks
+at pictures has to remember to leave them out; what preparing finds out is found out again."""
+
 spaces = Table(
     "spaces",
     metadata,

@@ -16,6 +16,7 @@ from pathlib import Path
 from app.catalog.database import Database
 from app.catalog.health import Health
 from app.catalog.images import Images
+from app.catalog.trash import Trash
 from app.errors import InvalidInput
 from app.media.pictures import derivative_sizes
 from app.media.store import Store
@@ -96,7 +97,16 @@ def _copy_files(
         watch(pictures)
     for image_id in gone:
         Images(copy).remove(image_id)
+    _copy_trash(Trash(copy), store, target)
     return Copied(pictures, new, tuple(missing))
+
+
+def _copy_trash(trash: Trash, store: Store, target: Store) -> None:
+    for item in trash.latest(trash.count()):
+        try:
+            target.take_over(store.original(item.md5, item.format), target.original(item.md5, item.format))
+        except FileNotFoundError:  # given up for good meanwhile
+            trash.discard(item.id)
 
 
 def _copy_thumbnails(image: Image, store: Store, target: Store) -> None:

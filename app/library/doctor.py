@@ -10,6 +10,7 @@ from pathlib import Path
 
 from app.catalog.health import Health
 from app.catalog.images import Images
+from app.catalog.trash import Trash
 from app.catalog.vectors import Vectors
 from app.library.intake import Intake
 from app.media.pictures import derivative_sizes
@@ -39,10 +40,18 @@ class Doctor:
     """Works beside a running server: it only reads, and each repair is a step that any process may take any time."""
 
     def __init__(
-        self, health: Health, images: Images, vectors: Vectors, store: Store, intake: Intake, indexes: IndexCache
+        self,
+        health: Health,
+        images: Images,
+        trash: Trash,
+        vectors: Vectors,
+        store: Store,
+        intake: Intake,
+        indexes: IndexCache,
     ) -> None:
         self._health = health
         self._images = images
+        self._trash = trash
         self._vectors = vectors
         self._store = store
         self._intake = intake
@@ -58,6 +67,7 @@ class Doctor:
             yield Finding("The numbers on the pages do not fit the pictures.", repair=self._health.recount)
         yield from self._files_of_rows(deep)
         yield from self._rows_of_files()
+        yield from self._trash_and_files()
         yield from self._vectors_and_pictures()
         yield from self._snapshots()
 
@@ -93,6 +103,12 @@ class Doctor:
         previews = set(self._store.found_thumbnails(THUMBNAIL_WIDTHS[0]))
         for md5 in sorted(previews - self._images.known_md5s(list(previews)) - unfinished):
             yield Finding(f"There are previews of a picture that is gone ({md5}).", repair=self._intake.recover)
+
+    def _trash_and_files(self) -> Iterator[Finding]:
+        for item in self._trash.latest(self._trash.count()):
+            if not self._store.original(item.md5, item.format).is_file() and self._trash.get(item.id):
+                what = f"The original of {item.filename}, in the trash, is missing."
+                yield Finding(what, repair=partial(self._intake.discard, item.id))
 
     def _vectors_and_pictures(self) -> Iterator[Finding]:
         if without := self._health.without_vector():

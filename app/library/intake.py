@@ -8,11 +8,12 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from app.catalog.images import Images, NewImage, Removal
+from app.catalog.images import Images, NewImage
+from app.catalog.trash import Removal, Trash
 from app.errors import NotFound, PictureError
 from app.media import pictures
 from app.media.store import CHUNK, Incoming, Store
@@ -37,8 +38,9 @@ class Origin:
 class Intake:
     """``wake`` is called when there is new work for the worker."""
 
-    def __init__(self, images: Images, store: Store, max_pixels: int, wake: Callable[[], None]) -> None:
+    def __init__(self, images: Images, trash: Trash, store: Store, max_pixels: int, wake: Callable[[], None]) -> None:
         self._images = images
+        self._trash = trash
         self._store = store
         self._max_pixels = max_pixels
         self._wake = wake
@@ -94,6 +96,37 @@ class Intake:
         self._finish(removal)
         log.info("picture removed id=%d md5=%s", image_id, removal.md5)
         return image
+
+    def throw_away(self, image_id: int) -> None:
+        """Move a picture to the trash: gone from every page and search at once. Raises `NotFound`."""
+        if not self._trash.put(image_id):
+            raise NotFound("This picture is not here (any more).")
+        log.info("picture moved to the trash id=%d", image_id)
+
+    def restore(self, image_id: int) -> None:
+        """Bring a picture back from the trash; it is indexed again. Raises `NotFound`."""
+        if not self._trash.restore(image_id):
+            raise NotFound("This picture is not in the trash (any more).")
+        log.info("picture restored id=%d", image_id)
+        self._wake()
+
+    def discard(self, image_id: int) -> None:
+        """Delete a picture of the trash for good. Raises `NotFound`."""
+        removal = self._trash.discard(image_id)
+        if removal is None:
+            raise NotFound("This picture is not in the trash (any more).")
+        self._finish(removal)
+        log.info("picture removed id=%d md5=%s", image_id, removal.md5)
+
+    def empty_trash(self, days: float = 0.0) -> int:
+        """Delete what lies in the trash for so many days, for good. Returns how many pictures that were."""
+        old = self._trash.since_before(datetime.now(UTC) - timedelta(days=days))
+        for image_id in old:
+            if removal := self._trash.discard(image_id):
+                self._finish(removal)
+        if old:
+            log.info("trash emptied pictures=%d", len(old))
+        return len(old)
 
     def retry(self, image_id: int) -> None:
         """Try a failed picture again. Raises `NotFound`."""

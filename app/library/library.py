@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from app.catalog.images import Images
 from app.catalog.receipts import Receipts
+from app.catalog.trash import Trash
 from app.library.access import Access
 from app.library.intake import Intake
 from app.library.search import Searcher
@@ -19,6 +20,7 @@ class Library:
     """Put together once, in `app.main`."""
 
     images: Images
+    trash: Trash
     store: Store
     receipts: Receipts
     intake: Intake

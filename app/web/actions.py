@@ -26,7 +26,10 @@ class Actions:
         router = APIRouter(include_in_schema=False)
         router.post("/upload")(self.upload)
         router.post("/images/{image_id}/delete")(self.delete)
+        router.post("/images/{image_id}/restore")(self.restore)
+        router.post("/images/{image_id}/discard")(self.discard)
         router.post("/images/{image_id}/retry")(self.retry)
+        router.post("/trash/empty")(self.empty_trash)
         router.post("/problems/retry")(self.retry_failed)
         return router
 
@@ -38,8 +41,20 @@ class Actions:
         return _see(request, f"/uploads/{token}")
 
     def delete(self, request: Request, image_id: ImageId) -> RedirectResponse:
-        self._library.intake.remove(image_id)
-        return _see(request, "/problems" if _came_from(request, "/problems") else "/")
+        self._library.intake.throw_away(image_id)
+        return _see(request, "/problems" if _came_from(request, "/problems") else f"/trash/{image_id}")
+
+    def restore(self, request: Request, image_id: ImageId) -> RedirectResponse:
+        self._library.intake.restore(image_id)
+        return _see(request, "/trash" if _came_from(request, "/trash") else f"/images/{image_id}")
+
+    def discard(self, request: Request, image_id: ImageId) -> RedirectResponse:
+        self._library.intake.discard(image_id)
+        return _see(request, "/trash")
+
+    def empty_trash(self, request: Request) -> RedirectResponse:
+        self._library.intake.empty_trash()
+        return _see(request, "/trash")
 
     def retry(self, request: Request, image_id: ImageId) -> RedirectResponse:
         self._library.intake.retry(image_id)

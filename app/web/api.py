@@ -26,11 +26,13 @@ from app.web.bodies import (
     SearchBody,
     SearchRequest,
     StatusBody,
+    TrashList,
     UploadList,
     image_body,
     match_body,
     path_of,
     status_body,
+    trashed_body,
     upload_body,
 )
 from app.web.uploads import UploadLimits, read_picture, take_in, take_in_bytes
@@ -104,6 +106,9 @@ class Api:
         router.get("/images", responses=_problems(422))(self.list_images)
         router.get("/images/{image_id}", responses=_problems(404, 422))(self.get_image)
         router.delete("/images/{image_id}", status_code=204, responses=_problems(404, 422))(self.delete_image)
+        router.post("/images/{image_id}/restore", responses=_problems(404, 422))(self.restore_image)
+        router.get("/trash", responses=_problems(422))(self.list_trash)
+        router.delete("/trash", status_code=204)(self.empty_trash)
         router.get("/images/{image_id}/similar", responses=_problems(400, 404, 422, 503))(self.similar)
         router.get("/search", responses=_problems(400, 422, 503))(self.search)
         router.post("/search", responses=_problems(400, 422, 503))(self.search_top)
@@ -166,9 +171,33 @@ class Api:
             raise NotFound("There is no picture with this id (any more).")
         return image_body(request, image)
 
-    def delete_image(self, image_id: ImageId) -> Response:
-        """Remove a picture from every page and search, and its file."""
-        self._library.intake.remove(image_id)
+    def delete_image(
+        self,
+        image_id: ImageId,
+        forever: Annotated[bool, Query(description="Not to the trash: the file goes as well.")] = False,
+    ) -> Response:
+        """Take a picture out of every page and search, and move it to the trash."""
+        if not forever:
+            self._library.intake.throw_away(image_id)
+        elif self._library.trash.get(image_id):
+            self._library.intake.discard(image_id)
+        else:
+            self._library.intake.remove(image_id)
+        return Response(status_code=204)
+
+    def restore_image(self, request: Request, image_id: ImageId) -> ImageBody:
+        """Bring a picture back from the trash; it is indexed again."""
+        self._library.intake.restore(image_id)
+        return self.get_image(request, image_id)
+
+    def list_trash(self, limit: Limit = 50, offset: Offset = 0) -> TrashList:
+        """What was deleted, the last first."""
+        items = self._library.trash.latest(limit, offset)
+        return TrashList(total=self._library.trash.count(), images=[trashed_body(item) for item in items])
+
+    def empty_trash(self) -> Response:
+        """Delete everything in the trash for good."""
+        self._library.intake.empty_trash()
         return Response(status_code=204)
 
     def similar(self, request: Request, image_id: ImageId, limit: Limit = 50, offset: Offset = 0) -> SearchBody:

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Request
 from pydantic import BaseModel, BeforeValidator, Field
 
+from app.catalog.trash import Trashed
 from app.media.pictures import derivative_sizes
 from app.models import Band, Image, ImageState, LibraryStatus, Match, ModelState, Outcome, Reason, UploadResult
 
@@ -58,6 +59,22 @@ class ImageList(BaseModel):
 
     images: list[ImageBody]
     next: str | None = Field(description="Path of the next page.")
+
+
+class TrashedBody(BaseModel):
+    """A picture in the trash."""
+
+    id: int
+    md5: str
+    filename: str
+    deleted_at: datetime
+
+
+class TrashList(BaseModel):
+    """What was deleted and may come back; ``total`` counts all of it."""
+
+    total: int
+    images: list[TrashedBody]
 
 
 class UploadBody(BaseModel):
@@ -219,6 +236,10 @@ def match_body(request: Request, match: Match) -> MatchBody:
         taken_at=image.taken_at,
         urls=urls_of(request, image),
     )
+
+
+def trashed_body(item: Trashed) -> TrashedBody:
+    return TrashedBody(id=item.id, md5=item.md5, filename=item.filename, deleted_at=item.trashed_at)
 
 
 def upload_body(request: Request, result: UploadResult) -> UploadBody:

@@ -31,6 +31,8 @@ from app.web.rendering import (
     StatusFragment,
     StatusPage,
     TilesFragment,
+    TrashedPage,
+    TrashPage,
 )
 from app.web.timeline import end_of_month, newer_url, older_url, years_of
 from app.web.uploads import UploadLimits
@@ -68,6 +70,8 @@ class Pages:
         router.get("/add")(self.add)
         router.get("/uploads/{token}")(self.receipt)
         router.get("/problems")(self.problems)
+        router.get("/trash")(self.trash)
+        router.get("/trash/{image_id}")(self.trashed)
         router.get("/status")(self.status)
         router.get("/help")(self.help)
         router.get("/fragments/status")(self.status_fragment)
@@ -202,6 +206,22 @@ class Pages:
         images, more = self._page_of(failed)
         next_url = f"/problems?before={images[-1].id}" if more else None
         return self._renderer.page(request, ProblemsPage(self._library.status.read(), images, next_url))
+
+    def trash(self, request: Request, page: Annotated[int, Query(ge=1, le=1_000_000)] = 1) -> HTMLResponse:
+        items = self._library.trash.latest(self._page_size + 1, (page - 1) * self._page_size)
+        context = TrashPage(
+            status=self._library.status.read(),
+            items=tuple(items[: self._page_size]),
+            total=self._library.trash.count(),
+            next_url=f"/trash?page={page + 1}" if len(items) > self._page_size else None,
+        )
+        return self._renderer.page(request, context)
+
+    def trashed(self, request: Request, image_id: ImageId) -> HTMLResponse:
+        item = self._library.trash.get(image_id)
+        if item is None:
+            raise NotFound("This picture is not in the trash (any more).")
+        return self._renderer.page(request, TrashedPage(self._library.status.read(), item))
 
     def status(self, request: Request) -> HTMLResponse:
         versions = [(name, version(name)) for name in SHOWN_VERSIONS]

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from app.catalog.images import Choices
+from app.catalog.trash import Trashed
 from app.library.query import Query, Sort, parse
 from app.media.pictures import FORMATS, derivative_sizes
 from app.models import (
@@ -272,6 +273,28 @@ class ProblemsPage:
 
 
 @dataclass(frozen=True, slots=True)
+class TrashPage:
+    """`trash.html`: what was deleted, the last first, with the ways back and out."""
+
+    template: ClassVar[str] = "trash.html"
+
+    status: LibraryStatus
+    items: tuple[Trashed, ...]
+    total: int
+    next_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrashedPage:
+    """`trashed.html`: said after deleting, with the way back."""
+
+    template: ClassVar[str] = "trashed.html"
+
+    status: LibraryStatus
+    item: Trashed
+
+
+@dataclass(frozen=True, slots=True)
 class StatusPage:
     """`status.html`: what serves, how much of what, where, which versions."""
 
@@ -346,6 +369,8 @@ Page: TypeAlias = (
     | AddPage
     | ReceiptPage
     | ProblemsPage
+    | TrashPage
+    | TrashedPage
     | StatusPage
     | HelpPage
     | LoginPage

@@ -141,6 +141,14 @@ def test_a_deleted_picture_is_gone_and_may_come_back(visit: Visit, site: Site) -
     dialog.locator("summary", has_text="Delete").click()
     dialog.get_by_role("button", name="Delete this picture").click()
     expect(page.locator("main .tile")).to_have_count(1)
+    before = page.url
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("main .tile")).to_have_count(2)
+    assert page.url == before
+    wait_until_indexed(page)
+    assert sorted(tiles(visit("/search?q=red"))) == ["rose", "sea"]
+
+    page.request.delete("/api/v1/images/1")
     page.goto("/search?q=red")
     assert tiles(page) == ["sea"]
     page.goto("/add")

@@ -57,8 +57,14 @@ def test_the_whole_journey(visit: Visit, site: Site) -> None:
     page.get_by_role("link", name="rose").click()
     page.locator("summary", has_text="Delete").click()
     page.get_by_role("button", name="Delete this picture").click()
-    expect(page.locator("main .tile")).to_have_count(1)
+    expect(page.get_by_role("heading", name="rose.jpg is in the trash")).to_be_visible()
+    page.get_by_role("link", name="To the gallery").click()
     assert tiles(page) == ["sea"]
+    page.get_by_role("link", name="Trash").click()
+    page.get_by_role("button", name="Restore rose.jpg").click()
+    expect(page.get_by_text("The trash is empty.")).to_be_visible()
+    page.get_by_role("link", name="Gallery").click()
+    assert sorted(tiles(page)) == ["rose", "sea"]
 
 
 def test_every_picture_is_on_exactly_one_page(visit: Visit, site: Site) -> None:

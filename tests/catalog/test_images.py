@@ -13,8 +13,9 @@ import pytest
 from sqlalchemy import select
 
 from app.catalog.database import Database
-from app.catalog.images import SQL_BATCH, Images, Place, PreparedFacts, Removal
+from app.catalog.images import SQL_BATCH, Images, Place, PreparedFacts
 from app.catalog.tables import vectors as vector_log
+from app.catalog.trash import Removal
 from app.catalog.vectors import Vectors
 from app.library.query import parse
 from app.models import Counts, ImageState

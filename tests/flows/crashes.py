@@ -70,7 +70,7 @@ def live(folder: Path, acknowledge: Callable[[str], None]) -> None:
         found = glimpse.search("red")
         assert found == ["red.jpg", "blue.jpg"], found
         acknowledge("removing red")
-        glimpse.client.delete(f"/api/v1{red['url']}")
+        glimpse.client.delete(f"/api/v1{red['url']}?forever=true")
         acknowledge("removed red")
 
 

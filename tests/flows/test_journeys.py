@@ -185,7 +185,7 @@ class TestTwoServersOnOneCatalog:
         assert len(here.search("red")) == len(there.search("red")) == 12
         for result in found:
             image = there.client.get(f"/api/v1{result['url']}").json()
-            assert here.client.delete(f"/api/v1{result['url']}").status_code == 204
+            assert here.client.delete(f"/api/v1{result['url']}?forever=true").status_code == 204
             assert result["filename"] not in there.search("red")
             assert result["id"] not in page(there.client.get("/")).tiles
             for address in (result["url"], *image["urls"]["thumbnails"].values(), image["urls"]["original"]):

@@ -22,7 +22,13 @@ def test_a_picture_is_uploaded_indexed_found_deleted_and_gone(glimpse: Glimpse) 
     assert f'href="/images/{first["id"]}"' not in glimpse.client.get("/").text
 
     [again] = glimpse.upload(("rose again.jpg", red))
-    assert again["outcome"] == "added"
-    assert again["id"] != first["id"]
+    assert (again["outcome"], again["id"]) == ("added", first["id"]), "out of the trash"
+    glimpse.work()
+    assert glimpse.search("something red") == ["rose.jpg", "sea.jpg"]
+
+    assert glimpse.client.delete(f"/api/v1/images/{first['id']}?forever=true").status_code == 204
+    [once_more] = glimpse.upload(("rose again.jpg", red))
+    assert once_more["outcome"] == "added"
+    assert once_more["id"] != first["id"]
     glimpse.work()
     assert glimpse.search("something red") == ["rose again.jpg", "sea.jpg"]

@@ -11,6 +11,7 @@ import pytest
 
 from app.catalog.database import Database
 from app.catalog.images import Images
+from app.catalog.trash import Trash
 from app.catalog.vectors import Vectors
 from app.catalog.words import Words
 from app.library.indexing import Indexer
@@ -36,6 +37,7 @@ class Rooms:
     database: Database
     decoder: Decoder
     images: Images = field(init=False)
+    trash: Trash = field(init=False)
     vectors: Vectors = field(init=False)
     store: Store = field(init=False)
     intake: Intake = field(init=False)
@@ -46,7 +48,8 @@ class Rooms:
         self.images = Images(self.database)
         self.vectors = Vectors(self.database)
         self.store = Store(self.folder / "images")
-        self.intake = Intake(self.images, self.store, MAX_PIXELS, lambda: self.wakes.append("wake"))
+        self.trash = Trash(self.database)
+        self.intake = Intake(self.images, self.trash, self.store, MAX_PIXELS, lambda: self.wakes.append("wake"))
         self.indexer = Indexer("worker", self.images, self.vectors, self.store, self.decoder)
 
     def add(self, *colours: str) -> list[int]:

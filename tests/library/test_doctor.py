@@ -22,7 +22,8 @@ def doctor(rooms: Rooms) -> Doctor:
     rooms.add("red", "green", "blue")
     rooms.index()
     indexes = IndexCache(rooms.folder, 60, rooms.database.identity)
-    return Doctor(Health(rooms.database), rooms.images, rooms.vectors, rooms.store, rooms.intake, indexes)
+    health = Health(rooms.database)
+    return Doctor(health, rooms.images, rooms.trash, rooms.vectors, rooms.store, rooms.intake, indexes)
 
 
 def found(doctor: Doctor, deep: bool = False) -> list[str]:

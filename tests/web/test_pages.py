@@ -369,13 +369,15 @@ class TestAPicture:
         glimpse.work()
         md5 = glimpse.client.get(f"/api/v1/images/{red}").json()["md5"]
         answer = glimpse.client.post(f"/images/{red}/delete", follow_redirects=False)
-        assert (answer.status_code, answer.headers["location"]) == (303, "/")
-        for path in (f"/images/{red}", f"/images/{red}/original", f"/search?like={red}", f"/thumbs/256/{md5}.webp"):
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/trash/{red}")
+        for path in (f"/images/{red}", f"/images/{red}/original", f"/search?like={red}"):
             page(glimpse.client.get(path), 404)
         assert "not here (any more)" in page(glimpse.client.get(f"/images/{red}"), 404).words
         for path in ("/", "/search?q=red"):
             assert page(glimpse.client.get(path)).tiles == [blue]
         assert page(glimpse.client.post(f"/images/{red}/delete"), 404)
+        glimpse.client.post("/trash/empty")
+        assert page(glimpse.client.get(f"/thumbs/256/{md5}.webp"), 404)
         assert not list(glimpse.settings.images.rglob(f"{md5}*"))
 
     def test_that_failed_says_why_and_can_be_tried_again_or_removed(self, glimpse: Glimpse) -> None:
