@@ -10,7 +10,6 @@ searches and an import of 12-megapixel pictures. `BOUNDS` are what it must stay 
 from __future__ import annotations
 
 import argparse
-import http.client
 import io
 import tempfile
 import time
@@ -93,7 +92,7 @@ def _memory(folder: Path, pictures: int, imported: int) -> Table:
             server.get("/")
         before = server.images()["indexed"]
         for number in range(imported):
-            _upload(server, f"{number}.jpg", _photo(number))
+            upload(server, (f"{number}.jpg", photo(number)))
         limit = time.monotonic() + 120
         while server.images()["indexed"] < before + imported and time.monotonic() < limit:
             time.sleep(0.2)
@@ -116,23 +115,28 @@ def _processes(server: Server, doing: str) -> list[tuple[str, str, float, float]
     return rows
 
 
-def _photo(number: int) -> bytes:
+def photo(number: int) -> bytes:
     """12 megapixels with some detail, as a camera writes them."""
     rng = np.random.default_rng(number)
-    coarse = Image.fromarray(rng.integers(0, 255, (300, 400, 3), np.uint8).astype(np.uint8))
+    coarse = Image.fromarray(rng.integers(0, 255, (300, 400, 3), np.uint8))
     file = io.BytesIO()
     coarse.resize((4000, 3000), Image.Resampling.BICUBIC).save(file, "JPEG", quality=90)
     return file.getvalue()
 
 
-def _upload(server: Server, name: str, data: bytes) -> None:
+def upload(server: Server, *files: tuple[str, bytes]) -> None:
+    """Send files, as name and content, in one request."""
     border = "glimpse-benchmark-border"
-    head = f'--{border}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
+    parts = []
+    for name, data in files:
+        head = f'--{border}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
+        parts += [head.encode(), data, b"\r\n"]
+    body = b"".join([*parts, f"--{border}--\r\n".encode()])
     connection = server.connect()
     headers = {"Content-Type": f"multipart/form-data; boundary={border}"}
-    connection.request("POST", "/api/v1/images", head.encode() + data + f"\r\n--{border}--\r\n".encode(), headers)
-    answer: http.client.HTTPResponse = connection.getresponse()
-    if answer.status != 200:
-        raise RuntimeError(f"upload was answered {answer.status}: {answer.read()[:200]!r}")
-    answer.read()
+    connection.request("POST", "/api/v1/images", body, headers)
+    answer = connection.getresponse()
+    content = answer.read()
     connection.close()
+    if answer.status != 200 or content.count(b'"added"') != len(files):
+        raise RuntimeError(f"upload was answered {answer.status}: {content[:200]!r}")

@@ -53,7 +53,8 @@ def fill(folder: Path, embedded: FloatArray, space: EmbeddingSpace) -> Database:
 def _row(number: int) -> dict[str, object]:
     # Multiplied by odd constants, so that facts do not go by the clock together.
     width, height = SIZES[number * 7 % len(SIZES)]
-    taken = NEWEST - timedelta(minutes=(number * 7919) % (10 * 365 * 24 * 60))
+    added = NEWEST - timedelta(seconds=20 * (2_000_000 - number))
+    taken = NEWEST - timedelta(minutes=(number * 7919) % (10 * 365 * 24 * 60)) if number % 5 else None
     word = WORDS[number * 13 % len(WORDS)]
     return {
         "id": number,
@@ -64,8 +65,9 @@ def _row(number: int) -> dict[str, object]:
         "width": width,
         "height": height,
         "state": ImageState.INDEXED,
-        "added_at": NEWEST - timedelta(seconds=20 * (2_000_000 - number)),
-        "taken_at": taken if number % 5 else None,
+        "added_at": added,
+        "date": taken or added,
+        "taken_at": taken,
         "camera": CAMERAS[number * 17 % len(CAMERAS)],
     }
 
