@@ -37,6 +37,8 @@ DIVIDED_FROM = 300_000
 """From so many pictures on, searches look into some cells only: `docs/performance.md` has what either costs."""
 RECALL = 0.995
 """Share of the ten nearest that lies in the cells looked into, on the library's own pictures and neutral texts."""
+LEAST_PROBED = 1 / 32
+"""Share of the cells that is looked into at least: what people type may be unlike the neutral texts."""
 MOST_PROBED = 0.35
 """A library that needs a larger share of its cells for that is searched whole."""
 PROVING = 64
@@ -307,7 +309,7 @@ class VectorIndex:
             log.info("index stays whole, its vectors don't fall into cells needed=%d of=%d", probes, count)
             probes = 0
         with self.lock:
-            self.cells = replace(self.cells, probes=probes)
+            self.cells = replace(self.cells, probes=probes and max(probes, round(LEAST_PROBED * count)))
         log.info("index divided probes=%d", probes)
 
     def _place_some(self, cells: Cells) -> bool:

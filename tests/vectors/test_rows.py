@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.vectors.rows import Rows
@@ -40,6 +40,7 @@ def test_there_is_room_for_more_than_at_first() -> None:
     assert len(rows.numbers) == 3000
 
 
+@settings(deadline=None)
 @given(ids=st.lists(st.integers(0, 2000), unique=True, max_size=60), data=st.data())
 def test_what_is_removed_is_gone_and_the_others_keep_their_order(ids: list[int], data: st.DataObject) -> None:
     if not ids:
@@ -57,6 +58,7 @@ def test_removing_moves_large_columns_part_by_part(monkeypatch) -> None:  # type
     assert ids_of(rows) == [number for number in range(100) if number not in (3, 50, 51, 99)]
 
 
+@settings(deadline=None)
 @given(count=st.integers(1, 40), data=st.data())
 def test_what_is_brought_stands_where_it_should_and_nothing_is_lost(count: int, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, count - 1))
