@@ -49,7 +49,8 @@ def find(settings: Settings, query: str, picture: bytes | None, top: int) -> lis
             return _hits(library, found)
     with open_library(settings, with_model=True) as library:
         searcher = library.searcher
-        results = searcher.by_text(query, 0, top) if picture is None else searcher.by_image(picture, 0, top)
+        token = "" if picture is None else searcher.look_at(picture)
+        results = searcher.by_text(query, 0, top, token)
         matches = [
             {"id": m.image.id, "score": m.score, "relevance": m.relevance, "band": m.band and m.band.value}
             for m in results.matches

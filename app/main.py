@@ -33,6 +33,7 @@ from app.library.importing import Importer
 from app.library.indexing import Indexer
 from app.library.intake import Intake
 from app.library.library import Library
+from app.library.picture_links import PictureLinks
 from app.library.search import Searcher
 from app.library.status import StatusReader
 from app.media.decoding import Decoder
@@ -157,8 +158,16 @@ def _library(settings: Settings, core: Core, wake: Callable[[], None]) -> Librar
 
 def _searcher(settings: Settings, core: Core) -> Searcher:
     indexes = IndexCache(settings.index, settings.index_ttl, core.database.identity)
+    records = AccessRecords(core.database)
     return Searcher(
-        core.images, core.vectors, Words(core.database), indexes, core.encoder, core.decoder, settings.index_ttl
+        core.images,
+        core.vectors,
+        Words(core.database),
+        indexes,
+        core.encoder,
+        core.decoder,
+        PictureLinks(lambda: records.read().secret),
+        settings.index_ttl,
     )
 
 

@@ -25,6 +25,7 @@ from app.catalog.images import Images
 from app.catalog.vectors import Vectors
 from app.catalog.words import Words
 from app.config import STARTER_MODEL
+from app.library.picture_links import PictureLinks
 from app.library.query import parse
 from app.library.search import Searcher
 from app.media.decoding import Decoder
@@ -77,6 +78,7 @@ def library_search(folder: Path, pictures: int, rounds: int) -> Iterator[Table]:
         IndexCache(folder, 3600, database.identity),
         background := BackgroundEncoder("random", lambda: encoder),
         Decoder(1, 30, 1_000_000),
+        PictureLinks(lambda: b""),
         3600,
     )
     background.start()

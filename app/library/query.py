@@ -70,11 +70,13 @@ class Query:
     conditions: tuple[Condition, ...] = ()
     sort: Sort | None = None
     complaints: tuple[str, ...] = ()
+    picture: str = ""
+    """A token of `app.library.picture_links`: stands beside the box, never in its text."""
 
     @property
     def has_meaning(self) -> bool:
         """Whether there is anything to compare pictures with; else conditions alone decide."""
-        return bool(self.words or self.like or self.terms)
+        return bool(self.words or self.like or self.terms or self.picture)
 
     @property
     def sought(self) -> str:

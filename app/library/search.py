@@ -17,6 +17,7 @@ from app.catalog.vectors import ServingSpace, Vectors
 from app.catalog.words import WordHit, Words
 from app.errors import InvalidInput, ModelNotReady, ModelUnavailable, NotFound
 from app.library.fusion import UNSEEN, Found, fuse
+from app.library.picture_links import PictureLinks
 from app.library.query import Query, Sort, parse
 from app.media.decoding import Decoder
 from app.models import Band, FloatArray, Image, Match, ModelState, Reason, Results
@@ -52,6 +53,7 @@ class Searcher:
         indexes: IndexCache,
         encoder: BackgroundEncoder,
         decoder: Decoder,
+        links: PictureLinks,
         cache_seconds: float,
     ) -> None:
         self._images = images
@@ -60,20 +62,22 @@ class Searcher:
         self._indexes = indexes
         self._encoder = encoder
         self._decoder = decoder
+        self._links = links
         self._queries: TTLCache[tuple[str, str], FloatArray] = TTLCache(CACHED_QUERIES, cache_seconds)
         self._queries_lock = threading.Lock()
         self._bank: FloatArray | None = None
 
-    def by_text(self, text: str, offset: int = 0, limit: int = 50) -> Results:
+    def by_text(self, text: str, offset: int = 0, limit: int = 50, picture: str = "") -> Results:
         """Pictures that a query of the search box means (`app.library.query`), best first.
 
         By their look, and by the words in their names and captions, which need no model and answer alone without one.
-        Conditions alone need no model; then the newest come first. Raises `InvalidInput` with what to do instead.
+        With ``picture``, given by `look_at`, they look like that one as well; then ``text`` may be empty. Conditions
+        alone need no model; then the newest come first. Raises `InvalidInput` with what to do instead.
         """
-        query = self._understood(text)
+        query = self._understood(text, picture)
         if not query.has_meaning:
             return self._listed(query, offset, limit)
-        hits = [] if query.like else self._words.search(query.sought, query.conditions)
+        hits = [] if query.like or query.picture else self._words.search(query.sought, query.conditions)
         try:
             encoder, serving = self._ready()
         except (ModelNotReady, ModelUnavailable):
@@ -82,16 +86,19 @@ class Searcher:
             return replace(self._page(fuse(UNSEEN, hits, UNSEEN), len(hits), query, offset, limit), words_alone=True)
         vector = self._meaning(query, encoder, serving)
         allowed = self._images.matching(query.conditions) if query.conditions else None
-        if query.like:  # a picture's vector scores on another scale than texts do
+        if query.like or query.picture:  # a picture's vector scores on another scale than texts do
             return self._nearest(serving, vector, offset, limit, without=query.like, allowed=allowed)
         everything, total = self._fused(serving, vector, hits, _end(offset, limit), allowed)
         return self._page(everything, total, query, offset, limit, serving.space.model)
 
-    def by_image(self, data: bytes, offset: int = 0, limit: int = 50) -> Results:
-        """Pictures that look like the one in ``data``, which is not kept. Raises `PictureError`."""
+    def look_at(self, data: bytes) -> str:
+        """What `by_text` takes as a picture: a token that holds for an hour. The picture in ``data`` is not kept.
+
+        Raises `PictureError`.
+        """
         encoder, serving = self._ready()
         raster = self._decoder.load(data)
-        return self._nearest(serving, encoder.encode_images([raster])[0], offset, limit)
+        return self._links.write(encoder.encode_images([raster])[0], serving.space)
 
     def similar_to(self, image_id: int, offset: int = 0, limit: int = 50) -> Results:
         """Pictures that look like one of the library, itself left out. Needs no model.
@@ -155,10 +162,10 @@ class Searcher:
             raise ModelNotReady("The model is being switched. Searching works again in a moment.")
         return encoder, serving
 
-    def _understood(self, text: str) -> Query:
+    def _understood(self, text: str, picture: str) -> Query:
         if len(text) > LONGEST_QUERY:
             raise InvalidInput(f"This query has {len(text):,} characters. Describe the picture in fewer than 2,000.")
-        query = parse(text)
+        query = replace(parse(text), picture=picture)
         if query.complaints:
             raise InvalidInput(" ".join(query.complaints))
         if query == Query():
@@ -179,6 +186,7 @@ class Searcher:
         towards += [(term.text, term.weight) for term in query.terms if term.weight > 0]
         parts = [weight * self._text_vector(encoder, text) for text, weight in towards]
         parts += [self._picture_vector(serving, image_id) for image_id in query.like]
+        parts += [self._links.read(query.picture, serving.space)] if query.picture else []
         # All texts of a CLIP model point roughly one way; only what makes a text special is pushed away.
         away = [term.text for term in query.terms if term.weight < 0]
         parts += [AWAY * (self._text_vector(encoder, NEUTRAL) - self._text_vector(encoder, text)) for text in away]

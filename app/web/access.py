@@ -23,7 +23,7 @@ from app.web.rendering import LoginPage, Renderer
 COOKIE = "glimpse_session"
 OPEN_PATHS = ("/login", "/healthz", "/readyz")
 OPEN_FOLDERS = ("/static/",)
-READING_POSTS = ("/api/v1/search", "/api/v1/search/image")
+READING_POSTS = ("/api/v1/search", "/api/v1/search/image", "/search/picture")
 """Requests that change nothing although they are POSTs."""
 ATTEMPTS, PAUSE_SECONDS = 10, 300
 """Wrong passwords from one address before it has to wait, and for how long they count."""

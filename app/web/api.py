@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -16,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.errors import InvalidInput, NotFound, TooLarge
 from app.library.library import Library
+from app.library.picture_links import LONGEST
 from app.models import ImageState, Results, UploadResult
 from app.web.bodies import (
     MOST_RESULTS,
@@ -35,13 +35,10 @@ from app.web.bodies import (
     trashed_body,
     upload_body,
 )
-from app.web.uploads import UploadLimits, read_picture, take_in, take_in_bytes
+from app.web.rendering import listed_by
+from app.web.uploads import PICTURES_AT_ONCE, QUERY_BYTES, UploadLimits, read_picture, take_in, take_in_bytes
 
 PREFIX = "/api/v1"
-PICTURES_AT_ONCE = 4
-"""Searches by a picture that are worked on at once: they wait for decoders, and pages must not wait with them."""
-QUERY_BYTES = 50_000_000
-"""Largest picture to search by: it is held in memory."""
 
 ImageId = Annotated[int, Path(ge=1, le=2**63 - 1, description="Id of a picture.")]
 Limit = Annotated[int, Query(ge=1, le=MOST_RESULTS, description="Results in this answer.")]
@@ -208,28 +205,41 @@ class Api:
     def search(
         self,
         request: Request,
-        q: Annotated[str, Query(description="What the pictures look like, in words.")],
+        q: Annotated[str, Query(description="What the pictures look like, in words.")] = "",
+        picture: Annotated[
+            str,
+            Query(max_length=LONGEST, description="A picture they look like: from `POST /search/image`, for an hour."),
+        ] = "",
         limit: Limit = 50,
         offset: Offset = 0,
     ) -> SearchBody:
         """Find pictures by describing them."""
-        return self._search_body(request, q, self._library.searcher.by_text(q, offset, limit), "/search", {"q": q})
+        return self._found(request, q, picture, offset, limit)
 
     def search_top(self, request: Request, body: SearchRequest) -> SearchBody:
         """The same with a JSON body, for the best `top_k`."""
-        results = self._library.searcher.by_text(body.query, 0, body.top_k)
-        return self._search_body(request, body.query, results, "/search", {"q": body.query})
+        return self._found(request, body.query, "", 0, body.top_k)
 
-    async def search_by_image(self, request: Request, limit: Limit = 50, offset: Offset = 0) -> SearchBody:
-        """Find pictures that look like the one sent, which is not kept."""
+    async def search_by_image(
+        self,
+        request: Request,
+        q: Annotated[str, Query(description="Words and conditions beside the picture.")] = "",
+        limit: Limit = 50,
+        offset: Offset = 0,
+    ) -> SearchBody:
+        """Find pictures that look like the one sent, which is not kept: `picture` in the answer stands for it."""
         data = await read_picture(request, UploadLimits(min(self._limits.file_bytes, QUERY_BYTES), 1))
-        by_image = partial(self._library.searcher.by_image, data, offset, limit)
-        results = await to_thread.run_sync(by_image, limiter=self._pictures)
-        return await run_in_threadpool(self._search_body, request, "", results, None, {})
+        picture = await to_thread.run_sync(self._library.searcher.look_at, data, limiter=self._pictures)
+        return await run_in_threadpool(self._found, request, q, picture, offset, limit)
 
     def status(self) -> StatusBody:
         """What the library is doing."""
         return status_body(self._library.identity(), self._library.status.read())
+
+    def _found(self, request: Request, query: str, picture: str, offset: int, limit: int) -> SearchBody:
+        results = self._library.searcher.by_text(query, offset, limit, picture)
+        body = self._search_body(request, query, results, "/search", listed_by(query, picture))
+        return body.model_copy(update={"picture": picture or None})
 
     def _search_body(
         self, request: Request, query: str, results: Results, path: str | None, listed: dict[str, str]

@@ -143,6 +143,9 @@ class SearchBody(BaseModel):
     matches: int | None = Field(description="Strong and likely matches, on all pages.")
     results: list[MatchBody]
     next: str | None = Field(description="Path of the next page.")
+    picture: str | None = Field(
+        default=None, description="Stands for the picture that was searched by: `GET /search?picture=…`, for an hour."
+    )
 
 
 class SearchRequest(BaseModel):

@@ -58,10 +58,11 @@ class FilterForm:
 
     text: str
     choices: Choices
+    picture: str = ""
 
     @property
     def query(self) -> Query:
-        return parse(self.text)
+        return replace(parse(self.text), picture=self.picture)
 
     @property
     def filters(self) -> Filters:
@@ -82,7 +83,7 @@ def filters_of(query: Query) -> Filters:
     return Filters(**found, sort=dated or _usual_order(query))
 
 
-def submitted_url(text: str, form: QueryParams) -> str | None:
+def submitted_url(text: str, form: QueryParams, picture: str = "") -> str | None:
     """Where ``text`` with the fields of a form leads; ``None`` if no form was submitted. A missing field says nothing.
 
     Nothing is checked here: what makes no sense becomes a condition that makes no sense, and searching says so.
@@ -94,9 +95,9 @@ def submitted_url(text: str, form: QueryParams) -> str | None:
         given["sort"] = form["sort"]
     if not given:
         return None
-    query = parse(text)
+    query = replace(parse(text), picture=picture)
     if query.complaints:  # then what was understood is not all of it
-        return _url(" ".join([text.strip(), show(with_filters(Query(), replace(Filters(), **given)))]))
+        return _url(" ".join([text.strip(), show(with_filters(Query(), replace(Filters(), **given)))]), picture)
     return search_url(with_filters(query, replace(filters_of(query), **given)))
 
 
@@ -118,7 +119,8 @@ def with_filters(query: Query, filters: Filters) -> Query:
 
 def chips_of(query: Query) -> tuple[Chip, ...]:
     """Everything about a query but its words, each part to be taken away."""
-    chips = [
+    chips = [Chip("your picture", search_url(replace(query, picture="")))] if query.picture else []
+    chips += [
         Chip(
             f"away from {term.text}" if term.weight < 0 else f"{term.text} × {term.weight:g}",
             search_url(replace(query, terms=tuple(other for other in query.terms if other != term))),
@@ -143,7 +145,7 @@ def chips_of(query: Query) -> tuple[Chip, ...]:
 
 def search_url(query: Query) -> str:
     """Where the pictures that a query means are."""
-    return _url(show(query))
+    return _url(show(query), query.picture)
 
 
 def remembered(read: Callable[[], Choices]) -> Callable[[], Choices]:
@@ -156,8 +158,9 @@ def _usual_order(query: Query) -> Sort:
     return Sort.RELEVANCE if query.has_meaning else Sort.NEWEST
 
 
-def _url(text: str) -> str:
-    return f"/search?{urlencode({'q': text})}" if text else "/"
+def _url(text: str, picture: str = "") -> str:
+    parts = ({"picture": picture} if picture else {}) | ({"q": text} if text else {})
+    return f"/search?{urlencode(parts)}" if parts else "/"
 
 
 def _position(query: Query, field: Field) -> int | None:

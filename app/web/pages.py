@@ -8,13 +8,16 @@ from importlib.metadata import version
 from typing import Annotated, Literal
 from urllib.parse import urlencode
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import NaiveDatetime
+from starlette.concurrency import run_in_threadpool
 
 from app.catalog.images import Place
-from app.errors import InvalidInput, ModelNotReady, ModelUnavailable, NotFound
+from app.errors import InvalidInput, ModelNotReady, ModelUnavailable, NotFound, PictureError, TooLarge
 from app.library.library import Library
+from app.library.picture_links import LONGEST
 from app.models import Image, ImageState, Match, ModelState, Results
 from app.web.error_pages import RETRY_AFTER
 from app.web.filters import remembered, submitted_url
@@ -33,9 +36,10 @@ from app.web.rendering import (
     TilesFragment,
     TrashedPage,
     TrashPage,
+    listed_by,
 )
 from app.web.timeline import end_of_month, newer_url, older_url, years_of
-from app.web.uploads import UploadLimits
+from app.web.uploads import PICTURES_AT_ONCE, QUERY_BYTES, UploadLimits, read_picture
 
 SIMILAR = 12
 """Pictures in the row *More like this*."""
@@ -45,6 +49,7 @@ SHOWN_VERSIONS = ("torch", "sentence-transformers", "faiss-cpu", "pillow", "fast
 
 ImageId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 Neighbour = Annotated[int | None, Query(ge=1, le=2**63 - 1)]
+Picture = Annotated[str, Query(max_length=LONGEST)]
 Order = Annotated[Literal["added"] | None, Query()]
 """``None``: by date."""
 
@@ -61,11 +66,13 @@ class Pages:
         self._limits = limits
         self._data_folder = data_folder
         self._choices = remembered(library.images.choices)
+        self._pictures = CapacityLimiter(PICTURES_AT_ONCE)
 
     def router(self) -> APIRouter:
         router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
         router.get("/")(self.gallery)
         router.get("/search")(self.search)
+        router.post("/search/picture")(self.search_by_picture)
         router.get("/images/{image_id}")(self.image)
         router.get("/add")(self.add)
         router.get("/uploads/{token}")(self.receipt)
@@ -140,15 +147,16 @@ class Pages:
         q: str = "",
         like: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
         page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+        picture: Picture = "",
     ) -> Response:
-        if like is None and (submitted := submitted_url(q, request.query_params)):
+        if like is None and (submitted := submitted_url(q, request.query_params, picture)):
             return _redirect(request, submitted)
-        if not q.strip() and like is None:
+        if not q.strip() and like is None and not picture:
             return _redirect(request, "/")
-        listed = {"q": q} if like is None else {"like": str(like)}
+        listed = listed_by(q, picture) if like is None else {"like": str(like)}
         results, complaint, code = None, None, 200
         try:
-            results = self._find(q, like, (page - 1) * self._page_size, self._page_size)
+            results = self._find(q, like, (page - 1) * self._page_size, self._page_size, picture)
         except InvalidInput as error:
             complaint, code = str(error), 400
         except (ModelNotReady, ModelUnavailable):
@@ -162,11 +170,32 @@ class Pages:
             next_url=_search_url(listed, page + 1) if results is not None and results.has_more else None,
             complaint=complaint,
             choices=self._choices(),
+            picture=picture,
         )
         response = self._page_or_tiles(request, context, code)
         if code == 503 and context.status.model.state is not ModelState.UNAVAILABLE:
             response.headers["Retry-After"] = RETRY_AFTER
         return response
+
+    async def search_by_picture(self, request: Request, q: str = "") -> Response:
+        """The picture is looked at and not kept: what is needed of it goes on in the address."""
+        complaint, code = None, 503
+        try:
+            data = await read_picture(request, UploadLimits(min(self._limits.file_bytes, QUERY_BYTES), 1))
+            token = await to_thread.run_sync(self._library.searcher.look_at, data, limiter=self._pictures)
+            return _redirect(request, f"/search?{urlencode(listed_by(q, token))}")
+        except TooLarge as error:
+            complaint, code = str(error), 413
+        except InvalidInput:
+            complaint, code = "Choose a picture to search by first.", 400
+        except PictureError as error:
+            complaint, code = f"This picture can't be searched by. {error}", 422
+        except ModelNotReady:
+            complaint = "The model is warming up. Browsing works; choose the picture again in a moment."
+        except ModelUnavailable as error:
+            complaint = f"Searching is not possible at the moment. {error}"
+        status = await run_in_threadpool(self._library.status.read)
+        return self._renderer.page(request, SearchPage(status, q, None, None, None, None, complaint), code)
 
     def image(
         self,
@@ -176,10 +205,11 @@ class Pages:
         like: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
         rank: Annotated[int | None, Query(ge=0, le=1_000_000)] = None,
         order: Order = None,
+        picture: Picture = "",
     ) -> HTMLResponse:
         image = self._get(image_id)
-        if rank is not None and (q.strip() or like is not None):
-            back, previous_url, next_url = self._place_in_results(q, like, rank)
+        if rank is not None and (q.strip() or like is not None or picture):
+            back, previous_url, next_url = self._place_in_results(q, like, rank, picture)
         else:
             back, previous_url, next_url = self._place_in_gallery(image, order)
         page = ImagePage(
@@ -255,10 +285,10 @@ class Pages:
             raise NotFound("This picture is not here (any more).")
         return image
 
-    def _find(self, query: str, like: int | None, offset: int, limit: int) -> Results:
+    def _find(self, query: str, like: int | None, offset: int, limit: int, picture: str) -> Results:
         if like is not None:
             return self._library.searcher.similar_to(like, offset, limit)
-        return self._library.searcher.by_text(query, offset, limit)
+        return self._library.searcher.by_text(query, offset, limit, picture)
 
     def _place_in_gallery(self, image: Image, order: str | None) -> tuple[str, str | None, str | None]:
         """URLs of the gallery, and of the pictures before and after this one."""
@@ -268,13 +298,15 @@ class Pages:
         newer_url, older_url = (f"/images/{near}{listed}" if near else None for near in (newer, older))
         return f"/{listed}", newer_url, older_url
 
-    def _place_in_results(self, query: str, like: int | None, rank: int) -> tuple[str, str | None, str | None]:
+    def _place_in_results(
+        self, query: str, like: int | None, rank: int, picture: str
+    ) -> tuple[str, str | None, str | None]:
         """URLs of the results page, and of the pictures before and after the one at ``rank``."""
-        listed = {"q": query} if like is None else {"like": str(like)}
+        listed = listed_by(query, picture) if like is None else {"like": str(like)}
         back = _search_url(listed, rank // self._page_size + 1)
         first = max(rank - 1, 0)
         try:
-            around = self._find(query, like, first, rank + 2 - first).matches
+            around = self._find(query, like, first, rank + 2 - first, picture).matches
         except (InvalidInput, ModelNotReady, ModelUnavailable, NotFound):
             return back, None, None
         by_rank = dict(enumerate(around, start=first))

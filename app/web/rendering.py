@@ -140,10 +140,12 @@ class SearchPage:
     next_url: str | None
     complaint: str | None = None
     choices: Choices = field(default_factory=Choices)
+    picture: str = ""
+    """The token of a picture to search by."""
 
     @property
     def understood(self) -> Query:
-        return parse(self.query)
+        return replace(parse(self.query), picture=self.picture)
 
     @property
     def listed(self) -> bool:
@@ -167,7 +169,7 @@ class SearchPage:
 
     @property
     def form(self) -> FilterForm:
-        return FilterForm(self.query, self.choices)
+        return FilterForm(self.query, self.choices, self.picture)
 
     @property
     def other_order_url(self) -> str:
@@ -210,7 +212,7 @@ class SearchPage:
     def _tiles(self) -> tuple[tuple[Tile, Match], ...]:
         if self.results is None:
             return ()
-        listed = {"like": str(self.like.id)} if self.like else {"q": self.query}
+        listed = {"like": str(self.like.id)} if self.like else listed_by(self.query, self.picture)
         matches = self.results.matches
         return tuple(zip(ranked_tiles(matches, listed, self.results.offset), matches, strict=True))
 
@@ -475,6 +477,11 @@ def stage_width(width: int) -> int:
 
 def tiles_of(images: Iterable[Image], listed: str = "") -> tuple[Tile, ...]:
     return tuple(Tile(image, f"/images/{image.id}{listed}") for image in images)
+
+
+def listed_by(query: str, picture: str) -> dict[str, str]:
+    """What an address says of a search."""
+    return ({"picture": picture} if picture else {}) | ({"q": query} if query or not picture else {})
 
 
 def ranked_tiles(matches: tuple[Match, ...], listed: dict[str, str], offset: int = 0) -> tuple[Tile, ...]:

@@ -16,6 +16,11 @@ from app.web.multipart import Part, read_files
 
 log = logging.getLogger(__name__)
 
+PICTURES_AT_ONCE = 4
+"""Searches by a picture that are worked on at once: they wait for decoders, and pages must not wait with them."""
+QUERY_BYTES = 50_000_000
+"""Largest picture to search by: it is held in memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class UploadLimits:

@@ -11,7 +11,9 @@ let shown = committed
 let timer, running
 
 function wanted() {
-  return `${new URL(form.action).pathname}?${new URLSearchParams({ q: input.value.trim() })}`
+  const parts = new URLSearchParams(new FormData(form)) // a picture to search by stands before the words
+  parts.set("q", input.value.trim())
+  return `${new URL(form.action).pathname}?${parts}`
 }
 
 // `patient`: somebody may still be typing, so a complaint waits a moment more.

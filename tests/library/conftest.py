@@ -16,6 +16,7 @@ from app.catalog.vectors import Vectors
 from app.catalog.words import Words
 from app.library.indexing import Indexer
 from app.library.intake import Intake
+from app.library.picture_links import PictureLinks
 from app.library.search import Searcher
 from app.media.decoding import Decoder
 from app.media.store import Store
@@ -83,7 +84,8 @@ class Rooms:
         """Ready, unless it is not to ``start``."""
         encoder = BackgroundEncoder("colours", load)
         indexes = IndexCache(self.folder / "index", 300, self.database.identity)
-        searcher = Searcher(self.images, self.vectors, Words(self.database), indexes, encoder, self.decoder, 300)
+        links, words = PictureLinks(lambda: b"secret"), Words(self.database)
+        searcher = Searcher(self.images, self.vectors, words, indexes, encoder, self.decoder, links, 300)
         if start:
             encoder.start()
             searcher.serve()

@@ -185,16 +185,16 @@ def test_similar_to_a_picture_that_is_not_there(searcher: Searcher) -> None:
 
 def test_a_picture_that_is_searched_by_is_not_kept(rooms: Rooms, searcher: Searcher) -> None:
     files, counts = rooms.files(), rooms.images.counts()
-    results = searcher.by_image(picture("red", (300, 200), "PNG"))
+    results = searcher.by_text("", picture=searcher.look_at(picture("red", (300, 200), "PNG")))
     assert names(results)[:2] == ["red.jpg", "orange.jpg"]
     assert (rooms.files(), rooms.images.counts()) == (files, counts)
-    assert ids(searcher.by_image(picture("red"), 1, 2)) == ids(results)[1:3]
+    assert ids(searcher.by_text("", 1, 2, searcher.look_at(picture("red")))) == ids(results)[1:3]
 
 
 @pytest.mark.parametrize("data", [b"", html_page(), truncated("PNG"), picture("red", (2000, 2000), "PNG")])
 def test_what_is_no_picture_cannot_be_searched_by(data: bytes, searcher: Searcher) -> None:
     with pytest.raises(PictureError):
-        searcher.by_image(data)
+        searcher.look_at(data)
 
 
 # -- while no query can be answered
@@ -206,7 +206,7 @@ def test_while_the_model_loads_only_what_needs_none_is_answered(rooms: Rooms, se
     with pytest.raises(ModelNotReady):
         loading.by_text("scarlet")
     with pytest.raises(ModelNotReady):
-        loading.by_image(picture("red"))
+        loading.look_at(picture("red"))
     assert loading.similar_to(1) == searcher.similar_to(1)
 
 

@@ -267,7 +267,7 @@ class TestStatus:
         ("GET", "/images?limit=100000", 422),
         ("GET", "/images?state=happy", 422),
         ("GET", "/images?before=-1", 422),
-        ("GET", "/search", 422),
+        ("GET", "/search", 400),
         ("GET", "/search?q=", 400),
         ("GET", "/search?q=%20%20", 400),
         ("GET", f"/search?q={'x' * 10_000}", 400),
