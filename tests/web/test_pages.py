@@ -202,7 +202,7 @@ class TestTheGallery:
     def test_invites_when_it_is_empty(self, empty: Glimpse) -> None:
         html = page(empty.client.get("/"))
         assert "Your gallery is empty" in html.words
-        [form] = [form for form in html.all("form") if form.get("enctype")]
+        [form] = [form for form in html.all("form") if form.get("action") == "/upload"]
         assert (form["action"], form["method"]) == ("/upload", "post")
 
     def test_gives_only_tiles_to_a_script(self, many: Glimpse) -> None:
