@@ -28,6 +28,9 @@ class Settings(BaseSettings):
         min_length=1,
         description="Model by name or folder; `auto`: the best CLIP model in the local cache, else the bundled one.",
     )
+    precision: Literal["auto", "fp32", "bf16", "int8"] = Field(
+        "auto", description="Numbers the model computes in; `auto`: the fastest that change nothing."
+    )
     worker: bool = Field(True, description="Whether the server starts a worker of its own.")
     demo: bool = Field(False, description="Fill an empty gallery with pictures drawn by code.")
     decode_processes: PositiveInt = Field(2, description="Processes that decode pictures at once.")

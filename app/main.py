@@ -28,6 +28,7 @@ from app.catalog.words import Words
 from app.catalog.workers import Workers
 from app.config import PROJECT, STARTER_MODEL, Settings
 from app.library.access import Access
+from app.library.compiling import Compiler
 from app.library.doctor import Doctor
 from app.library.importing import Importer
 from app.library.indexing import Indexer
@@ -39,7 +40,7 @@ from app.library.status import StatusReader
 from app.media.decoding import Decoder
 from app.media.pictures import FORMATS
 from app.media.store import Store
-from app.vectors.encoder import BackgroundEncoder, Encoder, load_encoder
+from app.vectors.encoder import BackgroundEncoder, Compiled, Encoder, improved, load_encoder
 from app.vectors.snapshots import IndexCache
 from app.web.access import SignedInOnly, SignIn
 from app.web.actions import Actions
@@ -90,12 +91,27 @@ class Core:
             workers=Workers(database),
             store=Store(settings.images),
             decoder=Decoder(settings.decode_processes, settings.decode_seconds, settings.max_pixels),
-            encoder=BackgroundEncoder(settings.model, load or (lambda: load_encoder(settings.model, STARTER_MODEL))),
+            encoder=_encoder(settings, load),
         )
 
     def close(self) -> None:
         self.decoder.close()
         self.database.close()
+
+
+def _encoder(settings: Settings, load: LoadEncoder | None) -> BackgroundEncoder:
+    if load is not None:
+        return BackgroundEncoder(settings.model, load)
+    compiled = _compiled(settings)
+    return BackgroundEncoder(
+        settings.model,
+        lambda: load_encoder(settings.model, STARTER_MODEL, compiled),
+        lambda encoder: improved(encoder, compiled),
+    )
+
+
+def _compiled(settings: Settings) -> Compiled:
+    return Compiled(settings.index / "compiled", settings.precision)
 
 
 def create_app(settings: Settings, load: LoadEncoder | None = None) -> FastAPI:
@@ -137,7 +153,8 @@ def create_worker(settings: Settings, load: LoadEncoder | None = None) -> Iterat
         core.database.migrate()
         name = worker_name()
         indexer = Indexer(name, core.images, core.vectors, core.store, core.decoder)
-        yield Worker(name, indexer, core.images, core.vectors, core.workers, core.encoder)
+        compiler = None if load else Compiler(settings.model, STARTER_MODEL, _compiled(settings))
+        yield Worker(name, indexer, core.images, core.vectors, core.workers, core.encoder, compiler)
     finally:
         core.close()
 
@@ -261,7 +278,7 @@ async def _running(
             stack.callback(process.stop)
         stack.callback(stopping.set)
         _in_thread(start_up)
-        _in_thread(lambda: _tend(library, settings.trash_days, stopping))
+        _in_thread(lambda: _tend(library, core.encoder, settings.trash_days, stopping))
         yield
 
 
@@ -280,9 +297,10 @@ def _fill_with_demo(library: Library, stopping: threading.Event) -> None:
         library.intake.add_bytes(picture.data, picture.filename)
 
 
-def _tend(library: Library, trash_days: float, stopping: threading.Event) -> None:
+def _tend(library: Library, encoder: BackgroundEncoder, trash_days: float, stopping: threading.Event) -> None:
     while not stopping.wait(TEND_SECONDS):
         try:
+            encoder.improve()
             library.searcher.tend()
             library.intake.empty_trash(trash_days)
         except Exception:

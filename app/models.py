@@ -185,6 +185,33 @@ class LogEntry:
         return zlib.crc32(f"{self.seq} {self.image_id} ".encode() + vector)
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How one way to run a tower of a model did, beside the model itself in float32."""
+
+    tower: str
+    """``"images"`` or ``"texts"``."""
+    name: str
+    """Such as ``"onnx int8"``: what runs it, and in which numbers."""
+    per_second: float
+    """Pictures in batches, or texts one by one."""
+    cosine: float
+    """The lowest between a vector and the same in float32."""
+    same_top: float
+    """Share of texts that find the same best ten pictures as in float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How a model is run on this machine, and what was tried. ``images`` and ``texts`` are names of trials."""
+
+    images: str
+    texts: str
+    trials: tuple[Trial, ...] = ()
+    note: str | None = None
+    """Why it is not what was asked for, in words for the person."""
+
+
 class ModelState(StrEnum):
     """What the encoder of a process is doing."""
 
@@ -202,6 +229,8 @@ class ModelStatus:
     state: ModelState
     space: EmbeddingSpace | None = None
     message: str | None = None
+    choice: Choice | None = None
+    """How it is run, once that is chosen; until then as it is, in float32."""
 
 
 @dataclass(frozen=True, slots=True)

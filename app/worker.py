@@ -16,8 +16,9 @@ from app.catalog.images import Images
 from app.catalog.vectors import Vectors
 from app.catalog.workers import Workers
 from app.errors import ModelUnavailable
+from app.library.compiling import Compiler
 from app.library.indexing import Indexer
-from app.models import ImageState
+from app.models import ImageState, ModelState
 from app.vectors.encoder import BackgroundEncoder
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Worker:
         vectors: Vectors,
         workers: Workers,
         encoder: BackgroundEncoder,
+        compiler: Compiler | None = None,
     ) -> None:
         self._name = name
         self._indexer = indexer
@@ -58,6 +60,7 @@ class Worker:
         self._vectors = vectors
         self._workers = workers
         self._encoder = encoder
+        self._compiler = compiler
         self._stopping = threading.Event()
         self._more_to_prepare = threading.Event()
         self._more_to_embed = threading.Event()
@@ -85,6 +88,8 @@ class Worker:
         for loop in loops:
             loop.start()
         self._report_until_stopped()
+        if self._compiler:
+            self._compiler.stop()
         for loop in loops:
             loop.join()
         self._images.release(self._name)
@@ -134,6 +139,7 @@ class Worker:
     def _report_until_stopped(self) -> None:
         said, said_at = None, 0.0
         while not self._stopping.is_set():
+            self._improve()
             now = time.monotonic()
             saying = (round(self._rate(), 1), self._encoder.status.message or self._complaint)
             if saying != said or now - said_at > REPORT_IDLE_SECONDS:
@@ -141,6 +147,14 @@ class Worker:
                     self._workers.report(self._name, *saying)
                     said, said_at = saying, now
             self._stopping.wait(REPORT_BUSY_SECONDS)
+
+    def _improve(self) -> None:
+        """Have the model compiled for this machine, meanwhile run it as it is, and then as it was compiled."""
+        try:
+            if not self._encoder.improve() and self._compiler and self._encoder.status.state is ModelState.READY:
+                self._compiler.start()
+        except Exception:
+            log.exception("model is not compiled")
 
     def _rate(self) -> float:
         """Pictures per second, lately."""

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 from sqlalchemy import update
@@ -19,13 +20,14 @@ from app import worker as worker_module
 from app.catalog.tables import images
 from app.catalog.workers import SILENT_SECONDS, Workers
 from app.errors import ModelUnavailable
+from app.library.compiling import Compiler
 from app.media.decoding import Decoder
-from app.models import Counts, ImageState
+from app.models import Choice, Counts, ImageState
 from app.vectors.encoder import BackgroundEncoder, Encoder
 from app.worker import REPORT_BUSY_SECONDS, REPORT_IDLE_SECONDS, Worker, WorkerProcess, worker_name
 from tests.catalogs import empty_catalog
 from tests.conftest import wait_for
-from tests.encoders import ColourEncoder
+from tests.encoders import ColourEncoder, GatedEncoder
 from tests.library.conftest import MAX_PIXELS, Rooms
 from tests.pictures import with_captions
 
@@ -44,6 +46,20 @@ def rooms(tmp_path: Path, decoder: Decoder) -> Iterator[Rooms]:
     database = empty_catalog(tmp_path / "index")
     yield Rooms(tmp_path, database, decoder)
     database.close()
+
+
+class Compiling:
+    """In place of the process that compiles: counts how often it is begun, and says whether it was ended."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.ended = False
+
+    def start(self) -> None:
+        self.begun += 1
+
+    def stop(self) -> None:
+        self.ended = True
 
 
 def worker_of(rooms: Rooms, load: Callable[[], Encoder] = ColourEncoder) -> Worker:
@@ -169,6 +185,29 @@ def test_a_worker_says_that_it_is_there_and_leaves(rooms: Rooms) -> None:
     with working(worker_of(rooms)):
         wait_for(lambda: workers.status().alive)
     assert not workers.status().alive
+
+
+@pytest.mark.usefixtures("impatient")
+def test_the_model_is_compiled_beside_the_work_and_taken_over_when_that_is_done(rooms: Rooms) -> None:
+    compiled: list[tuple[Encoder, Choice]] = []
+    better = GatedEncoder()
+    encoder = BackgroundEncoder("colours", ColourEncoder, lambda _encoder: compiled[0] if compiled else None)
+    compiler = Compiling()
+    workers = Workers(rooms.database)
+    worker = Worker("worker", rooms.indexer, rooms.images, rooms.vectors, workers, encoder, cast("Compiler", compiler))
+    rooms.add("red")
+    with working(worker):
+        wait_for(lambda: compiler.begun > 0)
+        wait_for(lambda: rooms.images.counts() == Counts(indexed=1))
+        compiled.append((better, Choice("onnx int8", "onnx int8")))
+        wait_for(lambda: encoder.status.choice is not None)
+        begun = compiler.begun
+        better.gate.set()
+        rooms.add("blue")
+        wait_for(lambda: rooms.images.counts() == Counts(indexed=2))
+        assert encoder.get() is better
+    assert compiler.begun == begun, "nothing is compiled twice"
+    assert compiler.ended
 
 
 def test_an_idle_worker_speaks_often_enough_to_count_as_alive() -> None:

@@ -10,14 +10,16 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from PIL import Image
 
 from app.errors import ModelNotReady, ModelUnavailable
-from app.models import EmbeddingSpace, FloatArray, ModelState, ModelStatus
+from app.models import Choice, EmbeddingSpace, FloatArray, ModelState, ModelStatus
+from app.vectors.compiled import BATCH, LONGEST_TEXT, load, read
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 AUTO = "auto"
+BF16 = "torch bf16"
 PREFERRED = (
     "laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
     "sentence-transformers/clip-ViT-B-32",
@@ -36,14 +39,10 @@ PREFERRED = (
 text → image R@1 of 39 instead of 30 (arXiv 2212.07143, table 2). Larger ones only if nothing else is there."""
 HUB_SECONDS = 10.0
 """A hub that does not answer within this is taken for out of reach."""
-CPU_BATCH = 16
-"""Pictures in one forward pass: more gains little on a CPU and delays the first results."""
 MOST_IN_BATCH = 128
 """Pictures in one forward pass on a GPU; their derivatives take up to 2.5 MB each until then."""
 ANY_SIDE = 1 << 30
 """Of a model that takes pictures in whatever size: it is given the largest there is."""
-LONGEST_TEXT = 1000
-"""Characters of a text that are looked at; models read 64 to 128 tokens of it."""
 
 
 class Encoder(Protocol):
@@ -75,12 +74,12 @@ class SentenceTransformerEncoder:
     """An `Encoder` over any model that `SentenceTransformer` loads for both text and images."""
 
     def __init__(self, model: SentenceTransformer, name: str, fingerprint: str) -> None:
-        self._model = model
+        self.model = model
         self._lock = threading.Lock()  # a fast tokenizer must not be used twice at once ("Already borrowed")
         dimension = self.encode_texts(["a photo"]).shape[1]
         self.space = EmbeddingSpace(name, fingerprint, dimension)
         self.side = self._input_side()
-        self.batch = CPU_BATCH if model.device.type == "cpu" else self._fitting_batch()
+        self.batch = BATCH if model.device.type == "cpu" else self._fitting_batch()
 
     def encode_images(self, images: Sequence[Image.Image]) -> FloatArray:
         return self._encode(list(images))
@@ -90,18 +89,33 @@ class SentenceTransformerEncoder:
         return self._encode([{"text": text[:LONGEST_TEXT]} for text in texts])
 
     def _encode(self, inputs: list[Image.Image] | list[dict[str, str]]) -> FloatArray:
-        with self._lock:
-            encoded = self._model.encode(
-                inputs,
-                batch_size=max(1, len(inputs)),
-                normalize_embeddings=True,
-                convert_to_numpy=True,
-                show_progress_bar=False,
-            )
-        return np.ascontiguousarray(encoded, dtype=np.float32)
+        import torch
+
+        with self._lock, torch.inference_mode():
+            encoded = self.model(self._on_device(self.model.preprocess(inputs)))["sentence_embedding"]
+            return np.ascontiguousarray(torch.nn.functional.normalize(encoded.float(), dim=1).cpu().numpy())
+
+    def _on_device(self, features: dict[str, Any]) -> dict[str, Any]:
+        """Where the model is, and in the numbers it has: not every model converts its pixels by itself."""
+        weights = next(self.model.parameters())
+        return {
+            name: value.to(weights.device, weights.dtype if value.is_floating_point() else None)
+            if hasattr(value, "is_floating_point")
+            else value
+            for name, value in features.items()
+        }
+
+    def in_bf16(self) -> SentenceTransformerEncoder:
+        """The same in bfloat16: twice as fast, on processors that compute in it."""
+        import copy
+
+        import torch
+
+        model = copy.deepcopy(self.model).to(torch.bfloat16).to(memory_format=torch.channels_last)
+        return SentenceTransformerEncoder(model, self.space.model, self.space.fingerprint)
 
     def _input_side(self) -> int:
-        pixels = self._model.preprocess([Image.new("RGB", (64, 64))]).get("pixel_values")
+        pixels = self.model.preprocess([Image.new("RGB", (64, 64))]).get("pixel_values")
         return max(pixels.shape[-2:]) if pixels is not None and pixels.ndim == 4 else ANY_SIDE
 
     def _fitting_batch(self) -> int:
@@ -110,49 +124,58 @@ class SentenceTransformerEncoder:
 
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
-        self.encode_images([Image.new("RGB", (64, 64))] * CPU_BATCH)
-        each = max(1, (torch.cuda.max_memory_allocated() - before) // CPU_BATCH)
+        self.encode_images([Image.new("RGB", (64, 64))] * BATCH)
+        each = max(1, (torch.cuda.max_memory_allocated() - before) // BATCH)
         free, _total = torch.cuda.mem_get_info()
         return int(min(MOST_IN_BATCH, max(1, free // 2 // each)))
 
 
-def load_encoder(name: str, starter: Path) -> SentenceTransformerEncoder:
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """Where compiled models lie, and the precision that was asked for (`app.vectors.compiled`)."""
+
+    folder: Path
+    precision: str = "auto"
+
+
+def load_encoder(name: str, starter: Path, compiled: Compiled | None = None) -> Encoder:
     """Load the model ``name``: a folder, a name on the hub, or `AUTO`; ``starter`` is the bundled model's folder.
 
-    `AUTO` and folders never reach for the network. Raises `ModelUnavailable`.
+    `AUTO` and folders never reach for the network. What was ``compiled`` of it takes its place. Raises
+    `ModelUnavailable`.
     """
     _quiet_libraries()
     share_cores()
     if name == AUTO:
-        return _load_auto(starter)
+        return _load_auto(starter, compiled)
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return _load_folder(folder, str(folder.name))
+        return _load_folder(folder, str(folder.name), compiled)
     if folder.is_absolute() or name.startswith((".", "~")):
         raise ModelUnavailable(f"There is no model folder {name}. Check GLIMPSE_MODEL.")
-    return _load_named(name)
+    return _load_named(name, compiled)
 
 
-def _load_auto(starter: Path) -> SentenceTransformerEncoder:
+def _load_auto(starter: Path, compiled: Compiled | None) -> Encoder:
     for name in PREFERRED:
         folder = _cached(name)
         if folder is None:
             continue
         try:
-            return _load_folder(folder, _short(name))
+            return _load_folder(folder, _short(name), compiled)
         except ModelUnavailable as error:  # an interrupted download, say
             log.warning("model skipped name=%s reason=%s", name, error)
-    return _load_folder(starter, starter.name)
+    return _load_folder(starter, starter.name, compiled)
 
 
-def _load_named(name: str) -> SentenceTransformerEncoder:
+def _load_named(name: str, compiled: Compiled | None) -> Encoder:
     from huggingface_hub import HfApi
 
     repository = name if "/" in name else f"sentence-transformers/{name}"
     folder = _cached(repository)
     if folder is not None:
         try:
-            return _load_folder(folder, _short(name))
+            return _load_folder(folder, _short(name), compiled)
         except ModelUnavailable:
             log.info("model incomplete in the local cache, fetching it name=%s", name)
     log.info("model fetched from the hub name=%s", name)
@@ -168,7 +191,7 @@ def _load_named(name: str) -> SentenceTransformerEncoder:
     folder = _cached(repository)
     if folder is None:
         raise ModelUnavailable(f"The model {name} was fetched but is not in the local cache. Is the disk full?")
-    return _load_folder(folder, _short(name))
+    return _load_folder(folder, _short(name), compiled)
 
 
 def _short(name: str) -> str:
@@ -176,14 +199,30 @@ def _short(name: str) -> str:
     return name.removeprefix("sentence-transformers/")
 
 
-def _load_folder(folder: Path, name: str) -> SentenceTransformerEncoder:
+def _load_folder(folder: Path, name: str, compiled: Compiled | None) -> Encoder:
+    digest = fingerprint(folder)
+    record = read(compiled.folder, digest, compiled.precision) if compiled else None
+    if compiled and record and record.space.model == name and (encoder := load(compiled.folder, record)):
+        return encoder
     try:
         model = _construct(str(folder), local_only=True)
     except Exception as error:
         raise ModelUnavailable(f"The model in {folder} can't be loaded: {_first_line(error)}") from error
     if not (model.supports("image") and model.supports("text")):
         raise ModelUnavailable(f"The model {name} does not read both pictures and text. Choose a CLIP-like model.")
-    return SentenceTransformerEncoder(model, name, fingerprint(folder))
+    return SentenceTransformerEncoder(model, name, digest)
+
+
+def improved(encoder: Encoder, compiled: Compiled) -> tuple[Encoder, Choice] | None:
+    """The encoder that was chosen to take the place of ``encoder``, or itself; ``None`` if nothing was chosen yet."""
+    record = read(compiled.folder, encoder.space.fingerprint, compiled.precision)
+    if record is None:
+        return None
+    if isinstance(encoder, SentenceTransformerEncoder):
+        if record.choice.images == BF16:
+            return encoder.in_bf16(), record.choice
+        return load(compiled.folder, replace(record, space=encoder.space)) or encoder, record.choice
+    return encoder, record.choice
 
 
 def _construct(name: str, local_only: bool) -> SentenceTransformer:
@@ -252,8 +291,14 @@ def _first_line(error: BaseException) -> str:
 class BackgroundEncoder:
     """Loads an encoder in a thread of its own, so that everything else is there long before the model is."""
 
-    def __init__(self, name: str, load: Callable[[], Encoder]) -> None:
+    def __init__(
+        self,
+        name: str,
+        load: Callable[[], Encoder],
+        improve: Callable[[Encoder], tuple[Encoder, Choice] | None] = lambda _encoder: None,
+    ) -> None:
         self._load = load
+        self._improve = improve
         self._encoder: Encoder | None = None
         self._status = ModelStatus(name, ModelState.LOADING)
         self._done = threading.Event()
@@ -275,6 +320,18 @@ class BackgroundEncoder:
             self._fail(f"The model {self._status.name} can't be loaded: {_first_line(error)}")
         finally:
             self._done.set()
+
+    def improve(self) -> bool:
+        """Take the way to run the model that was chosen meanwhile. Whether one is chosen (`ModelStatus.choice`)."""
+        if self._encoder is None or self._status.choice is not None:
+            return self._status.choice is not None
+        improved = self._improve(self._encoder)
+        if improved is None:
+            return False
+        self._encoder, choice = improved
+        self._status = replace(self._status, choice=choice)
+        log.info("model runs images=%s texts=%s", choice.images, choice.texts)
+        return True
 
     def _fail(self, message: str) -> None:
         log.error("model unavailable name=%s reason=%s", self._status.name, message)

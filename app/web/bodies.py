@@ -10,7 +10,19 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from app.catalog.trash import Trashed
 from app.media.pictures import derivative_sizes
-from app.models import Band, Image, ImageState, LibraryStatus, Match, ModelState, Outcome, Reason, UploadResult
+from app.models import (
+    Band,
+    Choice,
+    Image,
+    ImageState,
+    LibraryStatus,
+    Match,
+    ModelState,
+    Outcome,
+    Reason,
+    Trial,
+    UploadResult,
+)
 
 MOST_RESULTS = 1000
 """Results in one answer."""
@@ -155,6 +167,15 @@ class SearchRequest(BaseModel):
     top_k: int = Field(default=50, ge=1, le=MOST_RESULTS)
 
 
+class ChoiceBody(BaseModel):
+    """How the model is run on this machine, and what was tried."""
+
+    images: str = Field(description="What runs it for pictures, and in which numbers.")
+    texts: str
+    note: str | None = Field(description="Why it is not what was asked for.")
+    trials: list[Trial]
+
+
 class ModelBody(BaseModel):
     """The model of this process."""
 
@@ -162,6 +183,7 @@ class ModelBody(BaseModel):
     space: str | None = Field(description="Fingerprint of its embedding space.")
     state: ModelState
     message: str | None
+    choice: ChoiceBody | None = Field(description="Null until the fastest faithful way to run it is found.")
 
 
 class CountsBody(BaseModel):
@@ -252,6 +274,10 @@ def upload_body(request: Request, result: UploadResult) -> UploadBody:
     )
 
 
+def choice_body(choice: Choice) -> ChoiceBody:
+    return ChoiceBody(images=choice.images, texts=choice.texts, note=choice.note, trials=list(choice.trials))
+
+
 def status_body(library: str, status: LibraryStatus) -> StatusBody:
     counts, model, worker = status.counts, status.model, status.worker
     return StatusBody(
@@ -261,6 +287,7 @@ def status_body(library: str, status: LibraryStatus) -> StatusBody:
             space=model.space.fingerprint if model.space else None,
             state=model.state,
             message=model.message,
+            choice=choice_body(model.choice) if model.choice else None,
         ),
         images=CountsBody(
             total=counts.total,

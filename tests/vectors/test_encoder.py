@@ -19,9 +19,9 @@ from PIL import Image
 
 from app.errors import ModelNotReady, ModelUnavailable
 from app.models import FloatArray, ModelState
+from app.vectors.compiled import BATCH
 from app.vectors.encoder import (
     AUTO,
-    CPU_BATCH,
     MOST_IN_BATCH,
     PREFERRED,
     BackgroundEncoder,
@@ -57,7 +57,9 @@ def sentence_transformers_clip(clip: Path, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def encoder(clip: Path) -> SentenceTransformerEncoder:
-    return load_encoder(str(clip), clip)
+    loaded = load_encoder(str(clip), clip)
+    assert isinstance(loaded, SentenceTransformerEncoder)
+    return loaded
 
 
 @pytest.fixture
@@ -302,7 +304,7 @@ class FakeDevice:
         return 600 << 20
 
     def max_memory_allocated(self) -> int:
-        return self.memory_allocated() + (CPU_BATCH << 20)
+        return self.memory_allocated() + (BATCH << 20)
 
     def mem_get_info(self) -> tuple[int, int]:
         return self._free, 24 << 30
@@ -321,7 +323,7 @@ def test_a_batch_on_a_gpu_fits_into_its_memory(
 def test_on_a_cpu_batches_are_small_and_pictures_as_large_as_the_model_sees(
     encoder: SentenceTransformerEncoder,
 ) -> None:
-    assert (encoder.batch, encoder.side) == (CPU_BATCH, 32)
+    assert (encoder.batch, encoder.side) == (BATCH, 32)
 
 
 # -- cores

@@ -222,6 +222,7 @@ class TestStatus:
         body = get(gallery, "/status")
         assert set(body) >= {"model", "images", "worker"}
         assert body["model"] | {"name": "colours", "space": "1", "state": "ready"} == body["model"]
+        assert body["model"]["choice"] is None, "nothing was tried"
         assert body["images"] == {
             "total": MANY + 2,
             "pending": 0,

@@ -17,6 +17,7 @@ from app.catalog.images import Choices
 from app.conditions import Condition, Field
 from app.library.query import Query, show
 from app.models import (
+    Choice,
     Counts,
     EmbeddingSpace,
     Image,
@@ -27,6 +28,7 @@ from app.models import (
     ModelStatus,
     Outcome,
     Results,
+    Trial,
     UploadResult,
     WorkerStatus,
 )
@@ -451,3 +453,15 @@ class TestWords:
     )
     def test_the_starter_model_is_known_by_its_folder(self, name: str, starter: bool) -> None:
         assert from_starter(replace(READY, name=name)) is starter
+
+
+def test_the_status_page_tells_how_the_model_is_run_and_what_was_tried(renderer: Renderer) -> None:
+    trials = (Trial("images", "torch fp32", 6.1, 1.0, 1.0), Trial("images", "onnx int8", 38.0, 0.99986, 0.97))
+    choice = Choice("onnx int8", "onnx fp32", trials, "int8 changes too much <here>.")
+    status = replace(IDLE, model=replace(READY, choice=choice))
+    html = text(renderer.page(asked(), StatusPage(status, "/srv/pictures", 0, (), locked=False)))
+    assert "<code>onnx int8</code> for pictures, <code>onnx fp32</code> for words" in html
+    assert "38 per second, 0.9999 like float32, 97 % find the same" in html
+    assert "too much &lt;here&gt;." in html
+    plain = text(renderer.page(asked(), StatusPage(IDLE, "/srv/pictures", 0, (), locked=False)))
+    assert "Runs in" not in plain
