@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Select, and_, delete, exists, func, insert, s
 from app.catalog.database import Database
 from app.catalog.images import Images
 from app.catalog.tables import counts, images, spaces, vectors
+from app.catalog.words import add_words, remove_words, set_caption, words
 from app.models import Image, ImageState
 
 BATCH = 500
@@ -65,6 +66,26 @@ class Health:
                 part = ids[start : start + BATCH]
                 wanted = update(images).where(images.c.id.in_(part), images.c.state == ImageState.INDEXED.value)
                 connection.execute(wanted.values(state=ImageState.PREPARED.value))
+
+    def unindexed(self) -> list[int]:
+        """Pictures whose names are not in the index of words, and entries there whose pictures are gone."""
+        both = exists().where(words.c.rowid == images.c.id)
+        lost = ~exists().where(images.c.id == words.c.rowid)
+        with self._database.reading() as connection:
+            return [
+                *connection.scalars(select(images.c.id).where(~both)),
+                *connection.scalars(select(words.c.rowid).where(lost)),
+            ]
+
+    def index_words(self, ids: Sequence[int]) -> None:
+        """Make these entries of the index of words anew."""
+        found = self._images.get_many(ids)
+        with self._database.writing() as connection:
+            for image_id in ids:
+                remove_words(connection, image_id)
+                if image := found.get(image_id):
+                    add_words(connection, image_id, image.filename)
+                    set_caption(connection, image_id, image.captions)
 
     def astray(self) -> list[tuple[int, int]]:
         """(space, picture) of vectors whose picture is not there."""

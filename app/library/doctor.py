@@ -115,6 +115,9 @@ class Doctor:
             many = f"{len(without):,} pictures count as searchable and are not."
             what = many if len(without) > 1 else "1 picture counts as searchable and is not."
             yield Finding(what, repair=lambda: self._health.embed_again(without))
+        if unindexed := self._health.unindexed():
+            what = f"The index of words and the pictures differ in {len(unindexed):,}."
+            yield Finding(what, repair=lambda: self._health.index_words(unindexed))
         if astray := self._health.astray():
             many = f"{len(astray):,} vectors belong to pictures that are gone."
             what = many if len(astray) > 1 else "1 vector belongs to a picture that is gone."

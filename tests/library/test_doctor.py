@@ -103,6 +103,12 @@ def leave_a_vector(rooms: Rooms) -> str:
     return "1 vector belongs to a picture that is gone."
 
 
+def lose_words(rooms: Rooms) -> str:
+    change(rooms, "DELETE FROM words WHERE rowid = 3")
+    change(rooms, "INSERT INTO words (rowid, name, caption) VALUES (77, 'nobody', '')")
+    return "The index of words and the pictures differ in 2."
+
+
 def miscount(rooms: Rooms) -> str:
     change(rooms, "UPDATE counts SET pictures = pictures + 5 WHERE state = 'indexed'")
     return "The numbers on the pages do not fit the pictures."
@@ -129,8 +135,8 @@ def damage_the_snapshot(rooms: Rooms) -> str:
 @pytest.mark.parametrize(
     "harm",
     [
-        lose_previews, lose_a_row, lose_a_vector, cut_a_vector_short, leave_a_vector, miscount, leave_previews,
-        die_while_deleting, damage_the_snapshot,
+        lose_previews, lose_words, lose_a_row, lose_a_vector, cut_a_vector_short, leave_a_vector, miscount,
+        leave_previews, die_while_deleting, damage_the_snapshot,
     ],
 )  # fmt: skip
 def test_it_is_named_and_put_right(doctor: Doctor, rooms: Rooms, harm: Callable[[Rooms], str]) -> None:
@@ -146,6 +152,7 @@ def test_it_is_named_and_put_right(doctor: Doctor, rooms: Rooms, harm: Callable[
     assert {match.image.id for match in searcher.by_text("red", 0, 9).matches} == {
         image.id for image in rooms.images.newest(9)
     }
+    assert searcher.by_text("name:blue", 0, 9).matches
     assert count == (2 if harm is die_while_deleting else 3)
     searcher.close()
 
