@@ -48,10 +48,14 @@ def polish(material: Material, network: PictureNetwork, text: TextMap, arguments
     """Trains `network.h` and `text` in place."""
     rng, device, steps = np.random.default_rng(7), arguments.device, arguments.steps
     train = material.train.numpy()
-    named = train[material.label[train].numpy() >= 0]
+    is_named = material.label[train].numpy() >= 0
+    named, weight = train[is_named], material.weight.numpy()[is_named].astype(np.float64)
     captioned = look(network, material.pixels, list(material.captions)[: arguments.captioned], device)
     concepts = look(
-        network, material.pixels, sorted(rng.choice(named, arguments.named, replace=False).tolist()), device
+        network,
+        material.pixels,
+        sorted(rng.choice(named, arguments.named, replace=False, p=weight / weight.sum()).tolist()),
+        device,
     )
     drawn = look(network, material.drawn, list(range(arguments.drawn)), device)
     log.info("%d captioned, %d named, %d drawn", len(captioned.index), len(concepts.index), len(drawn.index))

@@ -50,7 +50,8 @@ def compile_in_process(model: str, starter: Path, compiled: Compiled, log_level:
     from app.vectors.relevance import neutral_texts
 
     _end_with_parent()
-    logging.basicConfig(level=log_level, format="%(asctime)s %(levelname)-7s %(name)s %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)-7s %(name)s %(message)s")
+    logging.getLogger("app").setLevel(log_level)  # the quantiser tells everything to the root logger
     encoder = load_encoder(model, starter)
     if isinstance(encoder, SentenceTransformerEncoder) and encoder.model.device.type == "cpu":
         compile_model(encoder, compiled, demo_pictures(), neutral_texts()[:TEXTS])
