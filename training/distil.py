@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from texts import Teacher, TextMap, concept_wordings
 from torch import Tensor
 from tower import choose_vocabulary, load_student, make_tokenizer, pooled, save_student, start_from
+from train import reader_of_texts
 from trained import read_trained
 from transformers import BertModel
 
@@ -85,13 +86,21 @@ def relation(mine: Tensor, theirs: Tensor, sharpness: float = 20.0) -> Tensor:
     return -(wanted * F.log_softmax(sharpness * mine @ theirs.T, 1)).sum(1).mean()
 
 
+def vectors_of(texts: list[str], arguments: argparse.Namespace) -> Tensor:
+    """[n, 384]: what the teacher says or, where an exported model is trained on, what its own tower said so far."""
+    if arguments.warm_start and arguments.warm_start.is_dir():
+        return reader_of_texts(arguments.warm_start, arguments.work).encode(texts, "taught")
+    known = known_vectors(arguments.data, arguments.work)
+    return torch.from_numpy(corpus.teach(texts, arguments.work, known, arguments.device))
+
+
 def distil(arguments: argparse.Namespace) -> None:
     work, device = arguments.work, torch.device(arguments.device)
     random.seed(1)
     torch.manual_seed(1)
     dice = random.Random(arguments.seed)
     texts = corpus.collect(arguments.data)
-    taught = torch.from_numpy(corpus.teach(texts, work, known_vectors(arguments.data, work), arguments.device))
+    taught = vectors_of(texts, arguments)
     if (work / "tower.pt").exists():
         student, vocabulary = load_student(work)
     else:
@@ -168,6 +177,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of the training texts")
     parser.add_argument("--work", type=Path, required=True, help="folder for caches, checkpoints and the log")
+    parser.add_argument("--warm-start", type=Path, help="what train.py began with, if that was an exported model")
     parser.add_argument("--minutes", type=float, default=30, help="length of the schedule")
     parser.add_argument("--joint", action="store_true", help="go on towards the vectors of the finished text map")
     parser.add_argument("--seed", type=int, default=1)

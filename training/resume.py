@@ -95,5 +95,6 @@ def read_tower(folder: Path, work: Path) -> SentenceTransformer:
     parts = list(whole[0].sub_modules["text"])[:3]  # type: ignore[union-attr, arg-type]
     tokenizer = whole.tokenizer
     pieces: dict[str, int] = tokenizer.get_vocab()
+    parts[0].auto_model.pooler = None  # never used: export.py adds one for transformers
     save_student(parts[0].auto_model, sorted(pieces, key=lambda piece: pieces[piece]), work)
     return SentenceTransformer(modules=parts, device="cpu")

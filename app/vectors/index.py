@@ -147,7 +147,8 @@ class VectorIndex:
         self.rows.ids[place] = ids
         self.rows.vectors[place] = vectors
         if self._bank is not None:
-            self.rows.stances[place] = stances(vectors, self._bank)
+            kept = self.rows.vectors[place].astype(np.float32)  # as `use_bank` sees them: the same whenever compared
+            self.rows.stances[place] = stances(kept, self._bank)
         if self.cells is not None:
             self.rows.cells[place] = self.cells.of(vectors)
 

@@ -5,7 +5,7 @@ model has a range of its own. So the query has to compete. Each space has a *ban
 (`neutral.txt`). For a picture with bank scores b₁…bₙ, and a query that scores s on it, with
 Z(x) = (x − mean b) / spread b:
 
-    relevance = (Z(s) − m) / d − ½ · rival − bar
+    relevance = (Z(s) − m) / d − ¾ · rival − bar
 
 *rival* is the mean Z of the five texts of the bank that fit the picture best, but for the very best, which may say the
 same as the query: a picture that is plainly something else needs more. m and d are mean and spread of Z(s) over a
@@ -30,21 +30,21 @@ import numpy.typing as npt
 from app.models import FloatArray
 
 RIVALS = 5
-RIVAL_WEIGHT = 0.5
-SHRINK = 0.3
+RIVAL_WEIGHT = 0.75
+SHRINK = 0.5
 """How far m and d are drawn towards 0 and 1: a library that is all dogs must still find dogs."""
 FEW_PICTURES = 20
 """A library of this many is trusted half to tell m and d."""
 NARROWEST = 1e-4
 """Bound for spreads, so that a model which says the same of everything divides by something."""
 
-BAR, BAR_GROWTH = -1.4, 0.42
+BAR, BAR_GROWTH = -1.4, 0.35
 """How much standing out it takes to be a match: BAR + BAR_GROWTH · ln(pictures). The more pictures there are, the more
-of them stand out by chance. Fitted to libraries of 100 to 2,600 pictures drawn from labelled ones
-(`benchmarks/relevance.py`), at the best F1 of each size."""
+of them stand out by chance. Fitted to four libraries of 600 and 2,500 pictures drawn from labelled ones and the bundled
+model (`benchmarks/relevance.py`), at the best F1 of each size."""
 LIKELY = 0.0
 """From here on a picture counts as a match."""
-STRONG = 1.8
+STRONG = 1.65
 """From here on it is a plain one: nine of ten queries for something that no picture shows stay below it everywhere."""
 
 
