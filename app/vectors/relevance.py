@@ -44,7 +44,7 @@ of them stand out by chance. Fitted to four libraries of 600 and 2,500 pictures 
 model (`benchmarks/relevance.py`), at the best F1 of each size."""
 LIKELY = 0.0
 """From here on a picture counts as a match."""
-STRONG = 1.65
+STRONG = 1.85
 """From here on it is a plain one: nine of ten queries for something that no picture shows stay below it everywhere."""
 
 
