@@ -19,7 +19,7 @@ Visit = Callable[..., Page]
 def upload(page: Page, site: Site, *files: tuple[str, bytes]) -> None:
     """Send files by the plain form and wait until the worker is through with them."""
     page.goto("/add")
-    page.locator("input[type=file]").set_input_files([payload(*file) for file in files])
+    page.locator("input[name=files]").set_input_files([payload(*file) for file in files])
     page.get_by_role("button", name="Upload").click()
     wait_until_indexed(site)
 
@@ -63,6 +63,7 @@ def test_the_whole_journey(visit: Visit, site: Site) -> None:
     page.get_by_role("link", name="Trash").click()
     page.get_by_role("button", name="Restore rose.jpg").click()
     expect(page.get_by_text("The trash is empty.")).to_be_visible()
+    wait_until_indexed(site)
     page.get_by_role("link", name="Gallery").click()
     assert sorted(tiles(page)) == ["rose", "sea"]
 

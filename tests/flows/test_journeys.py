@@ -109,7 +109,7 @@ class TestAnotherModel:
 
         with running(settings, OppositeEncoder) as glimpse:
             assert glimpse.counts() == {"total": 5, "pending": 0, "prepared": 5, "indexed": 0, "failed": 0}
-            assert glimpse.search("something red") == []
+            assert glimpse.search("something warm") == [], "no name has this word"
             [image, *_] = glimpse.client.get("/api/v1/images").json()["images"]
             assert glimpse.client.get(f"/api/v1/images/{image['id']}/similar").json()["results"] == []
             glimpse.upload(("pink.jpg", picture("pink")))

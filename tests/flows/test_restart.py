@@ -186,7 +186,7 @@ class TestStarts:
         assert "model unavailable name=no/such-model" in server.log.read_text()
 
     def test_listen_and_keep_pictures_where_they_are_told_to(self, start: Start) -> None:
-        server = start("--host", "0.0.0.0", GLIMPSE_WORKER="false")  # noqa: S104 - that it is possible is the test
+        server = start("--host", "0.0.0.0", "--open", GLIMPSE_WORKER="false")  # noqa: S104 - that it is possible is the test
         assert f"http://0.0.0.0:{server.port}" in server.log.read_text()
         Uploading(server, unique_pictures(2)).join()
         assert {path.name for path in server.data.iterdir()} == {"images", "index"}

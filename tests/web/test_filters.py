@@ -284,7 +284,7 @@ class TestThePage:
         assert html.all("input")[0]["value"] == query
         assert "This can't be searched for as it stands" in html.words
         assert html.links.count("/help") >= 2
-        assert not html.all("details")
+        assert [part["class"] for part in html.all("details")] == ["by-picture"]
 
     def test_the_gallery_has_the_form_too_unless_it_is_empty(self, gallery: Glimpse, glimpse: Glimpse) -> None:
         html = page(gallery.client.get("/"))
@@ -295,7 +295,7 @@ class TestThePage:
     def test_similar_pictures_have_neither_form_nor_chips(self, gallery: Glimpse) -> None:
         html = page(gallery.client.get("/search?like=1&type=png"))
         assert "Pictures like this one" in html.words
-        assert not html.all("details")
+        assert [part["class"] for part in html.all("details")] == ["by-picture"]
 
 
 class TestHelp:
