@@ -111,8 +111,9 @@ def test_with_a_password_set_a_running_server_answers_the_command_line(terminal:
     assert terminal.json("status")["server"] != "not running"
     assert terminal.server.client.get("/api/v1/status").status_code == 401
     key = terminal.run("keys", "add", "frame").stdout.strip()
-    answer = terminal.server.client.get("/api/v1/status", headers={"Authorization": f"Bearer {key}"})
-    assert answer.json()["images"]["indexed"] == 1
+    terminal.server.client.headers["Authorization"] = f"Bearer {key}"
+    wait_for(lambda: terminal.server.client.get("/api/v1/status").status_code == 200)
+    assert terminal.server.counts()["indexed"] == 1
 
 
 @pytest.mark.parametrize(
