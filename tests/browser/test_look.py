@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import httpx2
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Site, accessibility_faults
 from tests.browser.test_journey import add, wait_until_searchable
@@ -67,6 +67,32 @@ def test_no_page_is_wider_than_the_window(visit: Visit, site: Site, width: int) 
     for path in PATHS[:-1]:
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
+@pytest.mark.parametrize("size", [(1600, 1200), (1200, 1600), (300, 200)])
+def test_a_picture_has_its_place_before_its_pixels(visit: Visit, site: Site, size: tuple[int, int]) -> None:
+    page = visit("/add", width=390)
+    files = [("files", ("one.jpg", picture("green", size=size)))]
+    httpx2.post(f"{site.url}/api/v1/images", files=files).raise_for_status()
+    wait_until_indexed(site)
+    held: list[Route] = []
+    page.route("**/thumbs/**", lambda route: held.append(route))
+    page.goto("/images/1", wait_until="domcontentloaded")
+    expect(page.locator(".about")).to_be_visible()
+    before = page.locator(".about").bounding_box()
+    page.wait_for_timeout(100)
+    for route in held:
+        route.continue_()
+    page.wait_for_load_state("load")
+    assert page.evaluate("document.querySelector('.stage-picture').naturalWidth") > 0
+    after = page.locator(".about").bounding_box()
+    assert before is not None
+    assert after is not None
+    assert abs(after["y"] - before["y"]) < 1
+    shown = page.locator(".stage-picture").bounding_box()
+    assert shown is not None
+    assert shown["width"] == min(390, size[0])
+    assert shown["width"] / shown["height"] == pytest.approx(size[0] / size[1], rel=0.01)
 
 
 def test_tiles_have_their_size_before_their_pixels(visit: Visit, site: Site) -> None:
