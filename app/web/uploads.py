@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import errno
 import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from app.errors import InvalidInput, TooLarge
@@ -36,33 +40,62 @@ class UploadLimits:
 
 async def take_in(request: Request, intake: Intake, limits: UploadLimits) -> list[UploadResult]:
     """Take in every file of a multipart body, under whatever field name, while the body still comes in."""
-    results: list[UploadResult] = []
-
-    def begin(_field: str, filename: str) -> Part:
-        return _UploadPart(intake, limits, filename, results)
-
-    await read_files(request, begin)
-    return results
+    outcomes = _Outcomes()
+    try:
+        await read_files(request, lambda _field, filename: _UploadPart(intake, limits, filename, outcomes))
+        return await run_in_threadpool(outcomes.results)
+    finally:
+        await run_in_threadpool(outcomes.close)
 
 
 def take_in_bytes(data: bytes, filename: str, intake: Intake, limits: UploadLimits) -> UploadResult:
     """Take in one file that is in memory already."""
-    results: list[UploadResult] = []
-    part = _UploadPart(intake, limits, filename or "unnamed", results)
-    part.write(data)
-    part.end()
-    return results[0]
+    outcomes = _Outcomes()
+    try:
+        part = _UploadPart(intake, limits, filename or "unnamed", outcomes)
+        part.write(data)
+        part.end()
+        return outcomes.results()[0]
+    finally:
+        outcomes.close()
+
+
+class _Outcomes:
+    """What becomes of each file, in the order sent.
+
+    A file that is whole is put on disk in a thread of its own while the next one is read and hashed: the one waits for
+    the disk, the other computes. Never more than one, so that no heap of open files can grow.
+    """
+
+    def __init__(self) -> None:
+        self._behind = ThreadPoolExecutor(1, thread_name_prefix="take-in")
+        self._futures: list[Future[UploadResult]] = []
+
+    def __len__(self) -> int:
+        return len(self._futures)
+
+    def add(self, work: Callable[[], UploadResult]) -> None:
+        wait(self._futures[-1:])
+        self._futures.append(self._behind.submit(work))
+
+    def results(self) -> list[UploadResult]:
+        """Of all files; waits for the last one."""
+        return [future.result() for future in self._futures]
+
+    def close(self) -> None:
+        """No more files will come. Waits for those that came in whole: they are kept, whatever became of the rest."""
+        self._behind.shutdown()
 
 
 class _UploadPart:
-    def __init__(self, intake: Intake, limits: UploadLimits, filename: str, results: list[UploadResult]) -> None:
+    def __init__(self, intake: Intake, limits: UploadLimits, filename: str, outcomes: _Outcomes) -> None:
         self._intake = intake
         self._limits = limits
         self._filename = filename
-        self._results = results
+        self._outcomes = outcomes
         self._incoming: Incoming | None = None
         self._reason: str | None = None
-        if len(results) >= limits.files:
+        if len(outcomes) >= limits.files:
             self._reason = f"One upload holds at most {limits.files:,} files (GLIMPSE_MAX_FILES). Send it again alone."
 
     def write(self, data: bytes) -> None:
@@ -81,19 +114,17 @@ class _UploadPart:
     def end(self) -> None:
         if self._incoming is None and not self._filename:
             return  # a form that was sent without a file being chosen
-        if self._reason is None:
-            self._add()
-        if self._reason is not None:
-            self._results.append(UploadResult(clean_name(self._filename), Outcome.REJECTED, reason=self._reason))
-        self.abort()
+        incoming, self._incoming = self._incoming, None
+        self._outcomes.add(partial(self._outcome, incoming))
 
-    def _add(self) -> None:
-        try:
-            incoming = self._incoming or self._intake.incoming()
-            with incoming:
-                self._results.append(self._intake.add(incoming, self._filename))
-        except OSError as error:
-            self._reason = _disk_reason(error)
+    def _outcome(self, incoming: Incoming | None) -> UploadResult:
+        if self._reason is None:
+            try:
+                with incoming or self._intake.incoming() as whole:
+                    return self._intake.add(whole, self._filename)
+            except OSError as error:
+                self._reason = _disk_reason(error)
+        return UploadResult(clean_name(self._filename), Outcome.REJECTED, reason=self._reason)
 
     def abort(self) -> None:
         if self._incoming is not None:
