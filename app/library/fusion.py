@@ -16,7 +16,7 @@ import numpy as np
 
 from app.catalog.words import WordHit
 from app.models import Band, Reason
-from app.vectors.index import Ranking
+from app.vectors.ranking import Ranking
 from app.vectors.relevance import LIKELY, STRONG
 
 DAMPING = 60

@@ -11,7 +11,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,19 +19,14 @@ import numpy.typing as npt
 
 from app.models import FloatArray, LogEntry
 from app.vectors.cells import SAMPLED, Cells, learned, number_for
-from app.vectors.relevance import LIKELY, Yardstick, stances
+from app.vectors.ranking import SAMPLE, TIE_MARGIN, Candidates, Ranking, Sample, mixed, ranked
+from app.vectors.relevance import Yardstick, stances
 from app.vectors.rows import Positions, Rows
 
 log = logging.getLogger(__name__)
 
-TIE_MARGIN = 16
-"""Neighbours looked at beyond those asked for, to see whether a tie crosses the end of the page."""
 COMPARE_BATCH = 10_000
 """Pictures compared with the bank at once: 20 MB of scores."""
-WINDOW = 400
-"""Nearest pictures that relevance puts in order; more where matches reach to the end of it."""
-SAMPLE = 1000
-"""Pictures that tell how a text scores in general."""
 
 DIVIDED_FROM = 300_000
 """From so many pictures on, searches look into some cells only: `docs/performance.md` has what either costs."""
@@ -61,17 +56,6 @@ class Log(Protocol):
     def entry(self, seq: int) -> LogEntry | None:
         """The entry with this ``seq``, if it is still there."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """Pictures in order, with cosine and relevance. Of all that competed, ``total``, so many are ``matches``."""
-
-    ids: npt.NDArray[np.int64]
-    scores: FloatArray
-    relevance: npt.NDArray[np.float64]
-    matches: int
-    total: int
 
 
 class VectorIndex:
@@ -109,9 +93,7 @@ class VectorIndex:
         """The first so many rows stand in the order of their cells."""
         self._scanner = _Scanner(dimension)
         self._bank: FloatArray | None = None
-        self._sampled = -1  # how many pictures there were when the sample was taken
-        self._sample_vectors = np.empty((0, dimension), np.float32)
-        self._sample_stances = np.empty((0, 3), np.float32)
+        self._sample = Sample.none(dimension)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -166,7 +148,7 @@ class VectorIndex:
         found = self._find(vector, k, allowed)
         return found.ids, found.scores
 
-    def _find(self, vector: FloatArray, k: int, allowed: npt.NDArray[np.int64] | None) -> _Found:
+    def _find(self, vector: FloatArray, k: int, allowed: npt.NDArray[np.int64] | None) -> Candidates:
         query = np.ascontiguousarray(vector, dtype=np.float32)
         with self.lock:
             whole = [(0, len(self))]
@@ -187,7 +169,7 @@ class VectorIndex:
         ranges: list[tuple[int, int]],
         most: int,
         competing: npt.NDArray[np.bool_] | None = None,
-    ) -> _Found:
+    ) -> Candidates:
         """Among the rows of ``ranges`` that are ``competing``, of which there are ``most``."""
         k = min(k, most)
         wanted = min(most, k + TIE_MARGIN) if k > 0 else 0
@@ -199,7 +181,7 @@ class VectorIndex:
                 break
             wanted = min(most, wanted * 2)  # pictures with the same vector reach past the end: see them all
         chosen = positions[: max(k, 0)]
-        return _Found(self.rows.ids[chosen], scores[: max(k, 0)], self.rows.stances[chosen], most)
+        return Candidates(self.rows.ids[chosen], scores[: max(k, 0)], self.rows.stances[chosen], most)
 
     def _probed(self, query: FloatArray) -> list[tuple[int, int]]:
         """Where the rows stand that a search looks at."""
@@ -229,45 +211,21 @@ class VectorIndex:
 
     def rank(self, vector: FloatArray, k: int, allowed: npt.NDArray[np.int64] | None = None) -> Ranking:
         """The ``k`` most relevant for a text's ``vector``, after `use_bank`: the same order for every ``k``."""
-        yardstick = self._yardstick(vector)
-        window = WINDOW
-        while True:
-            found = self._find(vector, window, allowed)
-            relevance = yardstick.relevance(found.scores, found.stances)
-            # Relevance follows the score closely: with no match in the last quarter there are none behind it.
-            if len(found.ids) < window or relevance[-window // 4 :].max() < LIKELY:
-                break
-            window *= 2
-        order = np.lexsort((found.ids, -relevance))
-        found, relevance = found.only(order), relevance[order]
-        matches = int((relevance >= LIKELY).sum())
-        if k > len(found.ids):  # far behind every match: the rest comes by score
-            ranked = len(relevance)
-            found = found.and_behind(self._find(vector, k, allowed), k)
-            behind = yardstick.relevance(found.scores[ranked:], found.stances[ranked:])
-            relevance = np.concatenate([relevance, np.minimum(behind, relevance[-1:])])
-        return Ranking(found.ids[:k], found.scores[:k], relevance[:k], matches, found.competed)
+        return ranked(lambda most: self._find(vector, most, allowed), self._yardstick(vector), k)
 
     def _yardstick(self, vector: FloatArray) -> Yardstick:
         """How this text scores on pictures in general."""
         with self.lock:
-            total = len(self)
-            if not 0.8 * total <= self._sampled <= total:
-                self._take_sample()
-            # Not a product of BLAS: its threads would wait for each other where others keep the cores busy.
-            scores = np.einsum("ij,j->i", self._sample_vectors, vector)
-            return Yardstick.of(scores, self._sample_stances, total)
+            if not self._sample.stands_for(len(self)):
+                self._sample = self._take_sample()
+            return self._sample.yardstick(vector, len(self))
 
-    def _take_sample(self) -> None:
-        """Spread over the library, whatever the order of rows: the same pictures give the same sample everywhere."""
-        mixed = (self.rows.ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(16)
+    def _take_sample(self) -> Sample:
         chosen = np.arange(len(self))
         if len(self) > SAMPLE:
-            chosen = np.argpartition(mixed, SAMPLE)[:SAMPLE]
+            chosen = np.argpartition(mixed(self.rows.ids), SAMPLE)[:SAMPLE]
         chosen = chosen[np.argsort(self.rows.ids[chosen])]
-        self._sample_vectors = self.rows.vectors[chosen].astype(np.float32)
-        self._sample_stances = self.rows.stances[chosen]
-        self._sampled = len(self)
+        return Sample(self.rows.vectors[chosen].astype(np.float32), self.rows.stances[chosen], len(self))
 
     # -- cells --------------------------------------------------------------------------------------------------
 
@@ -358,29 +316,6 @@ class VectorIndex:
                 time.sleep(rest)
             needed.append(int(np.quantile(np.concatenate(depths), RECALL, method="higher")) + 1)
         return max(needed)
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """Pictures in order, with what relevance needs of them. So many have ``competed``."""
-
-    ids: npt.NDArray[np.int64]
-    scores: FloatArray
-    stances: FloatArray
-    competed: int
-
-    def only(self, places: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> _Found:
-        return replace(self, ids=self.ids[places], scores=self.scores[places], stances=self.stances[places])
-
-    def and_behind(self, others: _Found, k: int) -> _Found:
-        """These, and behind them those of ``others`` that are not among them; ``k`` in all."""
-        rest = others.only(~np.isin(others.ids, self.ids))
-        return replace(
-            self,
-            ids=np.concatenate([self.ids, rest.ids])[:k],
-            scores=np.concatenate([self.scores, rest.scores])[:k],
-            stances=np.concatenate([self.stances, rest.stances])[:k],
-        )
 
 
 class _Scanner:

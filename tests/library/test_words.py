@@ -14,7 +14,7 @@ from app.library.fusion import UNSEEN, Found, fuse
 from app.library.search import Searcher
 from app.models import Band, Match, Reason
 from app.vectors.encoder import Encoder
-from app.vectors.index import Ranking
+from app.vectors.ranking import Ranking
 from tests.library.conftest import Rooms
 from tests.library.test_search import ids, names
 from tests.pictures import picture, with_captions
