@@ -4,7 +4,7 @@ Beside it: the same for the least FastAPI application there can be (`benchmarks/
 of the web process up to that moment: what the clock would show on a machine that has nothing else to do.
 
 Memory is that of the web process, of its worker, and of the processes that decode, at their highest: idle, and after
-searches and an import of 12-megapixel pictures. `BOUNDS` are what it must stay below with the bundled model.
+searches and an import of 12-megapixel pictures. `BOUNDS` are what it must stay below with the bundled model, compiled.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from app.vectors.relevance import LIKELY, Yardstick
 
 TIE_MARGIN = 16
 """Neighbours looked at beyond those asked for, to see whether a tie crosses the end of the page."""
-WINDOW = 400
+WINDOW = 256
 """Nearest pictures that relevance puts in order; more where matches reach to the end of it."""
 SAMPLE = 1000
 """Pictures that tell how a text scores in general."""

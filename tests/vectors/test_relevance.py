@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from app.models import FloatArray
 from app.vectors.index import VectorIndex
+from app.vectors.ranking import WINDOW
 from app.vectors.relevance import LIKELY, STRONG, Yardstick, confidence, neutral_digest, neutral_texts, stances
 from tests.vectors.logs import MemoryLog
 
@@ -87,7 +88,7 @@ def test_the_most_relevant_come_first_and_matches_before_the_rest() -> None:
     ranking = index.rank(texts[3], 600)
     assert ranking.matches == (ranking.relevance >= LIKELY).sum()
     assert (ranking.relevance[: ranking.matches] >= LIKELY).all()
-    assert (np.diff(ranking.relevance[:400]) <= 0).all()
+    assert (np.diff(ranking.relevance[:WINDOW]) <= 0).all()
     assert ranking.total == 600
 
 
