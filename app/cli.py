@@ -193,7 +193,7 @@ def search(
         show_table(("score", "match", "name", "path"), [hit.cells() for hit in hits])
     if open_:
         for hit in hits:
-            typer.launch(str(hit.path))
+            typer.launch(hit.place)
     if not hits:
         typer.echo("Nothing here looks like that.", err=True)
 

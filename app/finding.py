@@ -15,29 +15,42 @@ from app.errors import GlimpseError
 from app.library.library import Library
 from app.main import open_library
 from app.media.sheet import contact_sheet
-from app.models import Image, ModelState
+from app.media.store import Store
+from app.models import THUMBNAIL_WIDTHS, Image, ModelState
 from app.remote import Remote
 from app.web.access import COOKIE
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A picture that was found. ``path``: its original; ``thumbnail``: a small one to look at."""
+    """A picture that was found, and where its files are."""
 
     image: Image
     score: float | None
     relevance: float | None
     band: str | None
-    path: Path
-    thumbnail: Path
+    store: Store
+
+    @property
+    def place(self) -> str:
+        """Where the original lies."""
+        return self.store.location(self.image.md5, self.image.format)
+
+    @property
+    def thumbnail(self) -> bytes | None:
+        """A small one to look at, if there is one by now."""
+        try:
+            return self.store.thumbnail_bytes(self.image.md5, THUMBNAIL_WIDTHS[0])
+        except FileNotFoundError:
+            return None
 
     def cells(self) -> tuple[str, ...]:
         score = "" if self.score is None else f"{self.score:.3f}"
-        return score, self.band or "", _printable(self.image.filename), str(self.path)
+        return score, self.band or "", _printable(self.image.filename), self.place
 
     def as_json(self) -> dict[str, Any]:
         values = {"score": self.score, "relevance": self.relevance, "band": self.band}
-        return {"id": self.image.id, "filename": self.image.filename, **values, "path": str(self.path)}
+        return {"id": self.image.id, "filename": self.image.filename, **values, "path": self.place}
 
 
 def find(settings: Settings, query: str, picture: bytes | None, top: int) -> list[Hit]:
@@ -75,14 +88,7 @@ def _ask(settings: Settings, library: Library) -> tuple[Remote, Mapping[str, Any
 def _hits(library: Library, found: Sequence[Mapping[str, Any]]) -> list[Hit]:
     images = library.images.get_many([match["id"] for match in found])
     return [
-        Hit(
-            image,
-            match["score"],
-            match["relevance"],
-            match["band"],
-            library.store.original(image.md5, image.format),
-            library.store.thumbnail(image.md5, 256),
-        )
+        Hit(image, match["score"], match["relevance"], match["band"], library.store)
         for match in found
         if (image := images.get(match["id"])) is not None
     ]
@@ -94,7 +100,8 @@ def save_hits(hits: Sequence[Hit], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for rank, hit in enumerate(hits, start=1):
             stem = re.sub(r"[^\w .()-]", "_", Path(hit.image.filename).stem).strip(" .")[:80]
-            shutil.copyfile(hit.path, folder / f"{rank:03}-{stem or 'picture'}.{hit.image.format}")
+            with hit.store.original_file(hit.image.md5, hit.image.format) as original:
+                shutil.copyfile(original, folder / f"{rank:03}-{stem or 'picture'}.{hit.image.format}")
     except OSError as error:
         raise GlimpseError(f"The pictures can't be saved in {folder}: {error.strerror}.") from error
 

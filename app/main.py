@@ -38,6 +38,7 @@ from app.library.picture_links import PictureLinks
 from app.library.search import Searcher
 from app.library.status import StatusReader
 from app.media.decoding import Decoder
+from app.media.folder import Folder
 from app.media.pictures import FORMATS
 from app.media.store import Store
 from app.vectors.encoder import BackgroundEncoder, Compiled, Encoder, improved, load_encoder
@@ -89,7 +90,7 @@ class Core:
             trash=Trash(database),
             vectors=Vectors(database),
             workers=Workers(database),
-            store=Store(settings.images),
+            store=Folder(settings.images),
             decoder=Decoder(settings.decode_processes, settings.decode_seconds, settings.max_pixels),
             encoder=_encoder(settings, load),
         )

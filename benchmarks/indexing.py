@@ -41,7 +41,7 @@ from app.config import STARTER_MODEL, Settings
 from app.library.compiling import compile_in_process
 from app.library.intake import Intake
 from app.main import create_worker
-from app.media.store import Store
+from app.media.folder import Folder
 from app.models import ImageState
 from app.vectors.encoder import Compiled, Encoder, improved, load_encoder, share_cores
 from benchmarks.measure import Table
@@ -129,7 +129,7 @@ def library_of(paths: list[Path], folder: Path, encoder: Encoder) -> Iterator[Ca
     database = Database(settings.catalog_url)
     database.migrate()
     images = Images(database)
-    intake = Intake(images, Trash(database), Store(settings.images), settings.max_pixels, lambda: None)
+    intake = Intake(images, Trash(database), Folder(settings.images), settings.max_pixels, lambda: None)
     for path in paths:
         intake.add_bytes(path.read_bytes(), path.name)
     # Claimed by somebody else until the clock starts: the worker warms up with other pictures.

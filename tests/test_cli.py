@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from app.cli import cli
 from app.config import Settings
 from app.main import create_worker
-from app.media.store import Store
+from app.media.folder import Folder
 from tests.encoders import ColourEncoder
 from tests.pictures import picture
 
@@ -208,7 +208,7 @@ class TestCare:
     def test_the_doctor_ends_with_1_until_what_is_wrong_is_put_right(self, ran: Ran, tmp_path: Path) -> None:
         data = ("--data", str(tmp_path))
         assert "All is well." in invoke(*data, "doctor")
-        Store(tmp_path / "images").save_thumbnail("0" * 32, 256, b"webp")
+        Folder(tmp_path / "images").save_thumbnail("0" * 32, 256, b"webp")
         assert "Put right with --fix." in (words := invoke(*data, "doctor", code=1))
         assert "1 thing to see to." in words
         assert "Put right." in invoke(*data, "doctor", "--fix")

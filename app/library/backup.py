@@ -18,8 +18,9 @@ from app.catalog.health import Health
 from app.catalog.images import Images
 from app.catalog.trash import Trash
 from app.errors import InvalidInput
+from app.media.folder import Folder
 from app.media.pictures import derivative_sizes
-from app.media.store import Store
+from app.media.store import Store, copy_file, original_name, thumbnail_name
 from app.models import THUMBNAIL_WIDTHS, Image
 
 CATALOG = "catalog.sqlite3"
@@ -54,7 +55,7 @@ def restore_library(backup: Path, data: Path, watch: Callable[[int], object] = l
             raise InvalidInput(f"A server seems to run on {folder}. Stop it first, and start it again afterwards.")
     if catalog.exists() and not _is_empty(catalog):
         raise InvalidInput(f"There is a library in {data} already. Move its folders images and index away first.")
-    return _copy(partial(shutil.copyfile, source), lambda _md5: True, Store(backup / "images"), data, watch)
+    return _copy(partial(shutil.copyfile, source), lambda _md5: True, Folder(backup / "images"), data, watch)
 
 
 def _copy(
@@ -69,7 +70,7 @@ def _copy(
     unfinished = to / "index" / f"{CATALOG}.part"
     unfinished.unlink(missing_ok=True)
     copy_catalog(unfinished)
-    copy, target = Database(f"sqlite:///{unfinished}"), Store(to / "images")
+    copy, target = Database(f"sqlite:///{unfinished}"), Folder(to / "images")
     try:
         copy.migrate()  # the backup may be of an older version
         copied = _copy_files(copy, is_known, store, target, watch)
@@ -86,7 +87,7 @@ def _copy_files(
     pictures, new, missing, gone = 0, 0, [], []
     for image in Health(copy).pictures():
         try:
-            new += target.take_over(store.original(image.md5, image.format), target.original(image.md5, image.format))
+            new += copy_file(store, target, original_name(image.md5, image.format))
         except FileNotFoundError:
             if not is_known(image.md5):
                 gone.append(image.id)
@@ -104,7 +105,7 @@ def _copy_files(
 def _copy_trash(trash: Trash, store: Store, target: Store) -> None:
     for item in trash.latest(trash.count()):
         try:
-            target.take_over(store.original(item.md5, item.format), target.original(item.md5, item.format))
+            copy_file(store, target, original_name(item.md5, item.format))
         except FileNotFoundError:  # given up for good meanwhile
             trash.discard(item.id)
 
@@ -115,7 +116,7 @@ def _copy_thumbnails(image: Image, store: Store, target: Store) -> None:
         return
     for size in derivative_sizes(image.width, image.height):
         try:
-            target.take_over(store.thumbnail(image.md5, size.name), target.thumbnail(image.md5, size.name))
+            copy_file(store, target, thumbnail_name(image.md5, size.name))
         except FileNotFoundError:
             continue
 
@@ -132,7 +133,7 @@ def _prune(to: Path, target: Store) -> None:
     try:
         found = dict(target.found_originals())
         for md5 in found.keys() - Images(database).known_md5s(list(found)):
-            target.remove(md5, found[md5].suffix[1:], THUMBNAIL_WIDTHS)
+            target.remove(md5, found[md5], THUMBNAIL_WIDTHS)
     finally:
         database.close()
 

@@ -14,12 +14,13 @@ from app.catalog.trash import Trash
 from app.catalog.vectors import Vectors
 from app.library.intake import Intake
 from app.media.pictures import derivative_sizes
-from app.media.store import Store
+from app.media.store import Inventory, Store
 from app.models import THUMBNAIL_WIDTHS, Image
 from app.vectors.snapshots import IndexCache
 
 RESTORE = "Stop the server and bring a backup back: python run.py restore FOLDER."
 ADD_AGAIN = "Add the same file again, and it takes its place; or remove the picture."
+HAND_IN = "From a bucket nothing is taken in by itself: fetch it, and hand it in or import it."
 NO_PICTURE = "What is no picture stays where it is."
 
 
@@ -72,41 +73,47 @@ class Doctor:
         yield from self._snapshots()
 
     def _files_of_rows(self, deep: bool) -> Iterator[Finding]:
+        inventory = self._store.inventory()
         for image in self._health.pictures():
             name = f"{image.filename} (picture {image.id})"
-            path = self._store.original(image.md5, image.format)
-            if not path.is_file():
+            size = inventory.size(image.md5, image.format)
+            if size is None:
                 if self._images.get(image.id) is None:
                     continue  # removed a moment ago
                 yield Finding(f"The original of {name} is missing.", ADD_AGAIN)
-            elif path.stat().st_size != image.bytes or (deep and _md5(path) != image.md5):
-                yield Finding(f"The original of {name} is not what was handed in.", f"Move {path} away. {ADD_AGAIN}")
-            elif image.has_thumbnails and not self._has_thumbnails(image):
+            elif size != image.bytes or (deep and self._md5(image) != image.md5):
+                place = self._store.location(image.md5, image.format)
+                yield Finding(f"The original of {name} is not what was handed in.", f"Move {place} away. {ADD_AGAIN}")
+            elif image.has_thumbnails and not _has_thumbnails(image, inventory):
                 yield Finding(f"Previews of {name} are missing.", repair=partial(self._intake.retry, image.id))
 
-    def _has_thumbnails(self, image: Image) -> bool:
-        sizes = derivative_sizes(image.width, image.height)
-        return all(self._store.thumbnail(image.md5, size.name).is_file() for size in sizes)
+    def _md5(self, image: Image) -> str:
+        with self._store.original_file(image.md5, image.format) as path, path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
     def _rows_of_files(self) -> Iterator[Finding]:
-        """What the next start would see to as well."""
+        """What the next start would see to as well, in a folder."""
+        recover = partial(self._intake.recover, thorough=True)
         found = dict(self._store.found_originals())
         known = self._images.known_md5s(list(found))
         unfinished = {removal.md5 for removal in self._images.unfinished_removals()}
         for md5 in sorted(unfinished):
-            yield Finding(f"A deleted picture ({md5}) still has files.", repair=self._intake.recover)
+            yield Finding(f"A deleted picture ({md5}) still has files.", repair=recover)
         unknown = found.keys() - known - unfinished
         for md5 in sorted(unknown - self._images.known_md5s(list(unknown))):  # asked twice: one may just come in
-            yield Finding(f"{found[md5]} is in no gallery.", repair=self._intake.recover)
+            yield Finding(f"{self._store.location(md5, found[md5])} is in no gallery.", repair=recover)
         for path in self._store.found_strangers():
-            yield Finding(f"{path} was put there by hand and is not taken in yet.", NO_PICTURE, self._intake.recover)
+            if isinstance(path, Path):
+                yield Finding(f"{path} was put there by hand and is not taken in yet.", NO_PICTURE, recover)
+            else:
+                yield Finding(f"{self._store.place}/{path} was put there by hand.", HAND_IN)
         previews = set(self._store.found_thumbnails(THUMBNAIL_WIDTHS[0]))
         for md5 in sorted(previews - self._images.known_md5s(list(previews)) - unfinished):
-            yield Finding(f"There are previews of a picture that is gone ({md5}).", repair=self._intake.recover)
+            yield Finding(f"There are previews of a picture that is gone ({md5}).", repair=recover)
 
     def _trash_and_files(self) -> Iterator[Finding]:
         for item in self._trash.latest(self._trash.count()):
-            if not self._store.original(item.md5, item.format).is_file() and self._trash.get(item.id):
+            if self._store.size(item.md5, item.format) is None and self._trash.get(item.id):
                 what = f"The original of {item.filename}, in the trash, is missing."
                 yield Finding(what, repair=partial(self._intake.discard, item.id))
 
@@ -129,6 +136,6 @@ class Doctor:
             yield Finding(f"The snapshot {path.name} can't be used; a start takes longer.", repair=path.unlink)
 
 
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+def _has_thumbnails(image: Image, inventory: Inventory) -> bool:
+    sizes = derivative_sizes(image.width, image.height)
+    return all(inventory.has_thumbnail(image.md5, size.name) for size in sizes)

@@ -8,8 +8,10 @@ model is through, and so that a model switch never decodes originals again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import numpy as np
 from PIL import Image as Raster
@@ -30,6 +32,8 @@ KNOWN_GOOD = Raster.new("RGB", (64, 64), "gray")
 
 PREPARE_BATCH = 16
 """Pictures claimed at once for decoding; also how many a crash makes wait for their lease to end."""
+FETCHERS = 4
+"""Originals that are fetched at once, where they do not lie on this machine."""
 OPENERS = 2
 """Threads that open derivatives: Pillow decodes without the interpreter's lock."""
 
@@ -48,13 +52,20 @@ class Indexer:
     def prepare_next_batch(self) -> bool:
         """Prepare some pending pictures. ``False`` if there were none."""
         batch = self._images.claim(ImageState.PENDING, self._worker, PREPARE_BATCH)
-        originals = [self._store.original(image.md5, image.format) for image in batch]
-        for image, prepared in zip(batch, self._decoder.prepare(originals), strict=True):
-            if isinstance(prepared, PictureError):
-                self._fail(image, prepared)
-            else:
-                self._keep(image, prepared)
+        with self._originals(batch) as originals:
+            for image, prepared in zip(batch, self._decoder.prepare(originals), strict=True):
+                if isinstance(prepared, PictureError):
+                    self._fail(image, prepared)
+                else:
+                    self._keep(image, prepared)
         return bool(batch)
+
+    @contextmanager
+    def _originals(self, batch: Sequence[Image]) -> Iterator[list[Path]]:
+        """Files of the originals; where they have to be fetched, several at once."""
+        with ExitStack() as held, ThreadPoolExecutor(FETCHERS) as fetchers:
+            files = [self._store.original_file(image.md5, image.format) for image in batch]
+            yield list(fetchers.map(held.enter_context, files))
 
     def _keep(self, image: Image, prepared: pictures.Prepared) -> None:
         for width, data in sorted(prepared.thumbnails.items()):  # the smallest tells a later start of the others
@@ -69,9 +80,9 @@ class Indexer:
         Each is looked at once: what can't be read has no texts, and is shown by its previews as before.
         """
         batch = self._images.without_captions(self._captions_before, PREPARE_BATCH)
-        originals = [self._store.original(image.md5, image.format) for image in batch]
-        for image, captions in zip(batch, self._decoder.read_captions(originals), strict=True):
-            self._images.record_captions(image.id, NO_CAPTIONS if isinstance(captions, PictureError) else captions)
+        with self._originals(batch) as originals:
+            for image, captions in zip(batch, self._decoder.read_captions(originals), strict=True):
+                self._images.record_captions(image.id, NO_CAPTIONS if isinstance(captions, PictureError) else captions)
         self._captions_before = batch[-1].id if batch else 0  # newer ones have theirs from being prepared
         return bool(batch)
 
@@ -100,7 +111,7 @@ class Indexer:
         """The derivative that is embedded. Where it is missing or damaged, the picture starts over."""
         size = pictures.smallest_of(pictures.derivative_sizes(image.width, image.height), side)
         try:
-            return pictures.open_thumbnail(self._store.thumbnail(image.md5, size.name))
+            return pictures.open_thumbnail(self._store.thumbnail_bytes(image.md5, size.name))
         except (FileNotFoundError, PictureError):
             log.warning("thumbnail missing or damaged, made again id=%d", image.id)
             self._images.start_over([image.id])

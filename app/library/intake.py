@@ -62,9 +62,11 @@ class Intake:
         new = NewImage(
             incoming.md5, name, identity.format, incoming.bytes, identity.width, identity.height, folder, time
         )
+        self._store.send(incoming, identity.format)
         image_id, added = self._images.add(
             new, lambda: self._store.keep(incoming, identity.format), lambda format: self._put_back(incoming, format)
         )
+        self._store.confirm(incoming, identity.format)
         if not added:
             if incoming.kept:
                 log.warning("missing original put back id=%d", image_id)
@@ -76,7 +78,7 @@ class Intake:
 
     def _put_back(self, incoming: Incoming, format: str) -> bool:
         """Make this file the original of a known picture if that is missing. Returns whether it was."""
-        missing = not self._store.original(incoming.md5, format).is_file()
+        missing = self._store.size(incoming.md5, format) is None
         if missing:
             self._store.keep(incoming, format)
         return missing
@@ -150,14 +152,23 @@ class Intake:
             self._images.start_over([image.id])
             self._wake()
 
-    def recover(self) -> list[UploadResult]:
-        """At start: finish what a crash interrupted, and take in what somebody put into the folder by hand."""
+    def recover(self, thorough: bool = False) -> list[UploadResult]:
+        """At start: finish what a crash interrupted, and take in what somebody put into the folder by hand.
+
+        ``thorough``: look for files without a row also where nobody puts files by hand (a bucket, which takes long).
+        """
         self._store.sweep()
-        for removal in self._images.unfinished_removals():
-            self._finish(removal)
+        self.finish_removals()
+        if not (thorough or self._store.filled_by_hand):
+            return []
         results = self._adopt_unrecorded() + self._adopt_strangers()
         self._remove_lost_thumbnails()
         return results
+
+    def finish_removals(self) -> None:
+        """Take away the files of deleted pictures that could not be taken away at once."""
+        for removal in self._images.unfinished_removals():
+            self._finish(removal)
 
     def _finish(self, removal: Removal) -> None:
         def unlink() -> None:
@@ -169,10 +180,15 @@ class Intake:
         """Originals in their place without a row: a crash between the two, or a catalog that was lost."""
         found = dict(self._store.found_originals())
         unknown = found.keys() - self._images.known_md5s(list(found))
-        return _reported(self._adopt(found[md5]) for md5 in sorted(unknown))
+        return _reported(self._adopt_original(md5, found[md5]) for md5 in sorted(unknown))
+
+    def _adopt_original(self, md5: str, format: str) -> UploadResult | None:
+        with self._store.original_file(md5, format) as path:
+            return self._adopt(path)
 
     def _adopt_strangers(self) -> list[UploadResult]:
-        return _reported(self._adopt(path) for path in self._store.found_strangers())
+        found = self._store.found_strangers()
+        return _reported(self._adopt(path) for path in found if isinstance(path, Path))
 
     def _remove_lost_thumbnails(self) -> None:
         """Derivatives without a row: a picture was deleted while it was prepared, and then came a crash."""
@@ -210,7 +226,7 @@ class Intake:
 
     def _is_original(self, path: Path, md5: str) -> bool:
         image = self._images.by_md5(md5)
-        return image is not None and self._store.original(md5, image.format) == path
+        return image is not None and self._store.location(md5, image.format) == str(path)
 
 
 def _reported(results: Iterable[UploadResult | None]) -> list[UploadResult]:

@@ -1,1 +1,1 @@
-"""Picture files: where they lie (`store`) and how they are read (`pictures`)."""
+"""Picture files: where they lie (`store`, `folder`) and how they are read (`pictures`)."""

@@ -188,13 +188,12 @@ def load(data: bytes, max_pixels: int, longest: int = QUERY_PIXELS) -> Image.Ima
     return raster
 
 
-def open_thumbnail(path: Path) -> Image.Image:
-    """A derivative as RGB raster. Raises `FileNotFoundError` if it is missing, `PictureError` if it is damaged."""
-    with path.open("rb") as file:
-        try:
-            return Image.open(file, formats=["WEBP"]).convert("RGB")
-        except _DECODER_ERRORS as error:
-            raise PictureError("The stored preview is damaged.") from error
+def open_thumbnail(data: bytes) -> Image.Image:
+    """A derivative as RGB raster. Raises `PictureError` if it is damaged."""
+    try:
+        return Image.open(io.BytesIO(data), formats=["WEBP"]).convert("RGB")
+    except _DECODER_ERRORS as error:
+        raise PictureError("The stored preview is damaged.") from error
 
 
 @contextmanager

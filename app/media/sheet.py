@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -16,21 +15,21 @@ COLUMNS = 5
 PAPER, INK, EMPTY = "#faf9f7", "#33302b", "#e4e1db"
 
 
-def contact_sheet(pictures: Sequence[tuple[Path, str]]) -> Image.Image:
-    """Thumbnails (files of the store) with a line of text under each, in rows of five."""
+def contact_sheet(pictures: Sequence[tuple[bytes | None, str]]) -> Image.Image:
+    """Thumbnails (WebP, ``None`` where there is none yet) with a line of text under each, in rows of five."""
     columns = min(COLUMNS, max(1, len(pictures)))
     rows = -(-len(pictures) // columns)
     size = (GAP + columns * (CELL + GAP), GAP + max(1, rows) * (CELL + LABEL + GAP))
     sheet = Image.new("RGB", size, PAPER)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
-    for number, (path, label) in enumerate(pictures):
+    for number, (data, label) in enumerate(pictures):
         left = GAP + number % columns * (CELL + GAP)
         top = GAP + number // columns * (CELL + LABEL + GAP)
         try:
-            thumbnail = open_thumbnail(path)
+            thumbnail = open_thumbnail(data or b"")
             thumbnail.thumbnail((CELL, CELL))
             sheet.paste(thumbnail, (left + (CELL - thumbnail.width) // 2, top + (CELL - thumbnail.height) // 2))
-        except (OSError, PictureError):  # not prepared yet, or on its way back
+        except PictureError:  # not prepared yet, or on its way back
             pen.rectangle((left, top, left + CELL, top + CELL), EMPTY)
         pen.text((left, top + CELL + 4), _shortened(label, font), INK, font)
     return sheet

@@ -1,10 +1,9 @@
-"""Where picture files lie, and writes that survive power loss.
+"""Where picture files lie: what a folder on disk (`folder`) and a bucket (`bucket`) have in common.
 
 ::
 
-    images/ab/<md5>.<format>              originals, as they were handed in
-    images/thumbs/<width>/ab/<md5>.webp   derivatives, made again when missing
-    images/.incoming/                     uploads under way
+    ab/<md5>.<format>              originals, as they were handed in
+    thumbs/<width>/ab/<md5>.webp   derivatives, made again when missing
 
 Names are made of digests and known formats only: what people call their files never becomes a path.
 """
@@ -15,19 +14,32 @@ import hashlib
 import os
 import re
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
-from typing import BinaryIO
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path, PurePath
+from typing import BinaryIO, Protocol
 
 THUMBNAILS = "thumbs"
-INCOMING = ".incoming"
-STALE_SECONDS = 24 * 3600.0
-"""An upload that is older than this is not under way any more."""
 CHUNK = 1 << 20
 
-_ORIGINAL = re.compile(r"(?P<md5>[0-9a-f]{32})\.(?P<format>[a-z0-9]{1,8})")
+_ORIGINAL = re.compile(r"(?P<shard>[0-9a-f]{2})/(?P<md5>(?P=shard)[0-9a-f]{30})\.(?P<format>[a-z0-9]{1,8})")
+
+
+def original_name(md5: str, format: str) -> str:
+    """Where an original lies, below the root of a store."""
+    return f"{md5[:2]}/{md5}.{format}"
+
+
+def thumbnail_name(md5: str, width: int) -> str:
+    """Where a derivative lies, below the root of a store."""
+    return f"{THUMBNAILS}/{width}/{md5[:2]}/{md5}.webp"
+
+
+def parse_original(name: str) -> tuple[str, str] | None:
+    """MD5 and format, if this is a name that `original_name` gives."""
+    match = _ORIGINAL.fullmatch(name)
+    return (match["md5"], match["format"]) if match else None
 
 
 class Incoming:
@@ -74,135 +86,140 @@ class Incoming:
         self.path.unlink(missing_ok=True)
 
 
-class Store:
-    """The folder `images/`."""
+class Inventory(Protocol):
+    """What there is, to be asked about every picture of the library."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        (root / INCOMING).mkdir(parents=True, exist_ok=True)
+    def size(self, md5: str, format: str) -> int | None:
+        """Bytes of an original; ``None`` if it is missing."""
 
+    def has_thumbnail(self, md5: str, width: int) -> bool: ...
+
+
+class Store(ABC):
+    """Originals and derivatives of one library. Names are those that `original_name` and `thumbnail_name` give.
+
+    An original is handed over in three steps around the transaction that writes its row: `send` may take its time,
+    `keep` is called under the catalog's write lock, `confirm` before anybody is told that the picture is here.
+    """
+
+    place: str
+    """Where this is, for people."""
+    filled_by_hand = False
+    """Whether people put files here themselves, so that each start looks for them."""
+
+    # -- coming in ----------------------------------------------------------------------------------------------
+
+    @abstractmethod
     def incoming(self) -> Incoming:
-        """Room for a new file, on the same volume, so that keeping it is one rename."""
-        return Incoming(self.root / INCOMING)
+        """Room for a new file, on this machine."""
 
     def linked(self, source: Path) -> Incoming:
         """A hard link to a file elsewhere, instead of a copy; read and hashed. Raises `OSError` where that can't be."""
-        incoming = self.incoming()
-        try:
-            incoming.path.unlink()
-            os.link(source, incoming.path)
-            incoming.read()
-        except OSError:
-            incoming.__exit__()
-            raise
-        return incoming
+        raise OSError(f"{source} can't be linked into {self.place}")
 
-    def original(self, md5: str, format: str) -> Path:
-        return self.root / md5[:2] / f"{md5}.{format}"
+    def send(self, incoming: Incoming, format: str) -> None:  # noqa: B027 - a folder has nothing to do here
+        """Before the row is written: what takes long."""
 
-    def thumbnail(self, md5: str, width: int) -> Path:
-        return self.root / THUMBNAILS / str(width) / md5[:2] / f"{md5}.webp"
-
+    @abstractmethod
     def keep(self, incoming: Incoming, format: str) -> None:
-        """Give a finished file its final name. On disk, name included, when this returns."""
-        path = self.original(incoming.md5, format)
-        _make_folder(path.parent)
-        os.replace(incoming.path, path)
-        _sync_folder(path.parent)
-        incoming.kept = True
+        """Give a finished file its final name. It survives a power cut when this returns."""
 
+    def confirm(self, incoming: Incoming, format: str) -> None:  # noqa: B027 - nor here
+        """After the row was written: the file is here, whoever removed the same picture meanwhile."""
+
+    @abstractmethod
     def save_thumbnail(self, md5: str, width: int, data: bytes) -> None:
-        """Write a derivative: whole or not at all, but not forced to disk, since it can be made again."""
-        path = self.thumbnail(md5, width)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with self.incoming() as incoming:
-            incoming.write(data)
-            incoming.finish(durable=False)
-            os.replace(incoming.path, path)
+        """Write a derivative: whole or not at all."""
 
-    def take_over(self, source: Path, path: Path) -> bool:
-        """Have the content of ``source``, a file of another store, at ``path`` of this one: by a hard link where that
-        is possible (files here are only ever replaced, never written to), else by a copy. On disk when this returns.
+    @abstractmethod
+    def take_over(self, source: Path, name: str) -> None:
+        """Have the content of ``source``, a file that nobody writes to, under this name. It survives a power cut."""
 
-        Returns whether it was new; a file of the same size is the same. Raises `FileNotFoundError`.
-        """
-        size = source.stat().st_size
-        if path.is_file() and path.stat().st_size == size:
-            return False
-        _make_folder(path.parent)
-        path.unlink(missing_ok=True)
-        try:
-            os.link(source, path)
-        except FileNotFoundError:
-            raise
-        except OSError:  # another volume, or one without links
-            self._copy(source, path)
-        _sync_folder(path.parent)
-        return True
+    # -- reading ------------------------------------------------------------------------------------------------
 
-    def _copy(self, source: Path, path: Path) -> None:
-        with self.incoming() as incoming, source.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                incoming.write(chunk)
-            incoming.finish()
-            os.replace(incoming.path, path)
+    @abstractmethod
+    def size_of(self, name: str) -> int | None:
+        """Bytes of a file; ``None`` if it is missing."""
+
+    @abstractmethod
+    def file(self, name: str) -> AbstractContextManager[Path]:
+        """Where it can be read on this machine while the block lasts; nothing is there if it is missing."""
+
+    @abstractmethod
+    def served(self, name: str) -> Path:
+        """What a browser is sent. Raises `FileNotFoundError`."""
+
+    @abstractmethod
+    def read(self, name: str) -> bytes:
+        """Raises `FileNotFoundError`."""
+
+    def size(self, md5: str, format: str) -> int | None:
+        """Bytes of an original; ``None`` if it is missing."""
+        return self.size_of(original_name(md5, format))
+
+    def has_thumbnail(self, md5: str, width: int) -> bool:
+        return self.size_of(thumbnail_name(md5, width)) is not None
+
+    def original_file(self, md5: str, format: str) -> AbstractContextManager[Path]:
+        """As `file`."""
+        return self.file(original_name(md5, format))
+
+    def thumbnail_bytes(self, md5: str, width: int) -> bytes:
+        """As `read`."""
+        return self.read(thumbnail_name(md5, width))
+
+    def location(self, md5: str, format: str) -> str:
+        """Where an original lies, for people."""
+        return f"{self.place}/{original_name(md5, format)}"
+
+    # -- removing -----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def delete(self, names: Sequence[str]) -> None:
+        """Take files away, one after the other; what is missing already is fine."""
 
     def remove(self, md5: str, format: str, widths: tuple[int, ...]) -> None:
-        """Take an original and its derivatives away; what is missing already is fine."""
-        self.original(md5, format).unlink(missing_ok=True)
+        """Take an original and its derivatives away."""
+        self.delete([original_name(md5, format)])
         self.remove_thumbnails(md5, widths)
 
     def remove_thumbnails(self, md5: str, widths: tuple[int, ...]) -> None:
         """Take derivatives away, the last of ``widths`` first: while any is left, the first is."""
-        for width in reversed(widths):
-            self.thumbnail(md5, width).unlink(missing_ok=True)
+        self.delete([thumbnail_name(md5, width) for width in reversed(widths)])
 
-    def found_originals(self) -> Iterator[tuple[str, Path]]:
-        """MD5 and path of each file that lies where an original of that MD5 belongs."""
-        for path in self._files():
-            match = _ORIGINAL.fullmatch(path.name)
-            if match and path == self.original(match["md5"], match["format"]):
-                yield match["md5"], path
+    # -- looking around -----------------------------------------------------------------------------------------
 
-    def found_strangers(self) -> Iterator[Path]:
-        """Files that somebody put into the folder by hand."""
-        for path in self._files():
-            match = _ORIGINAL.fullmatch(path.name)
-            if not (match and path == self.original(match["md5"], match["format"])):
-                yield path
+    @abstractmethod
+    def found_originals(self) -> Iterator[tuple[str, str]]:
+        """MD5 and format of each original."""
 
+    @abstractmethod
+    def found_strangers(self) -> Iterator[PurePath]:
+        """What somebody put here by hand; a `Path` where this machine can read it."""
+
+    @abstractmethod
     def found_thumbnails(self, width: int) -> Iterator[str]:
         """MD5 of each picture that has a derivative of this width."""
-        for path in (self.root / THUMBNAILS / str(width)).glob("??/*.webp"):
-            yield path.stem
 
-    def _files(self) -> Iterator[Path]:
-        for folder, folders, names in os.walk(self.root):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            if Path(folder) == self.root and THUMBNAILS in folders:
-                folders.remove(THUMBNAILS)
-            yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+    @abstractmethod
+    def inventory(self) -> Inventory:
+        """For questions about every picture there is."""
 
+    @abstractmethod
     def sweep(self) -> None:
         """Clear away what interrupted uploads left behind."""
-        for path in (self.root / INCOMING).iterdir():
-            with suppress(FileNotFoundError):
-                if path.stat().st_mtime < time.time() - STALE_SECONDS:
-                    path.unlink()
 
 
-def _make_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        _sync_folder(folder.parent)
+def copy_file(source: Store, target: Store, name: str) -> bool:
+    """Copy a file between stores. Returns whether it was new; a file of the same size is the same.
 
-
-def _sync_folder(folder: Path) -> None:
-    # A rename is on disk only when its folder is: https://man7.org/linux/man-pages/man2/fsync.2.html
-    if os.name == "nt":  # folders can't be opened there; NTFS journals the rename
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    Raises `FileNotFoundError` if there is none.
+    """
+    size = source.size_of(name)
+    if size is None:
+        raise FileNotFoundError(name)
+    if target.size_of(name) == size:
+        return False
+    with source.file(name) as path:
+        target.take_over(path, name)
+    return True

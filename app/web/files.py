@@ -10,6 +10,7 @@ from fastapi.responses import FileResponse
 from app.errors import NotFound
 from app.library.library import Library
 from app.media.pictures import FORMATS
+from app.media.store import original_name, thumbnail_name
 
 FOREVER = "private, max-age=31536000, immutable"
 """The MD5 stands in the URL: other pixels have another one."""
@@ -32,10 +33,11 @@ class Files:
     def thumbnail(
         self, width: Literal["256", "640", "1280"], md5: Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
     ) -> FileResponse:
-        path = self._library.store.thumbnail(md5, int(width))
-        if not path.is_file():
+        try:
+            path = self._library.store.served(thumbnail_name(md5, int(width)))
+        except FileNotFoundError:
             self._library.intake.restore_thumbnails(md5, int(width))
-            raise NotFound("This preview is not there (yet).")
+            raise NotFound("This preview is not there (yet).") from None
         return FileResponse(path, media_type="image/webp", headers={"Cache-Control": FOREVER})
 
     def original(
@@ -44,9 +46,10 @@ class Files:
         image = self._library.images.get(image_id)
         if image is None:
             raise NotFound("This picture is not here (any more).")
-        path = self._library.store.original(image.md5, image.format)
-        if not path.is_file():
-            raise NotFound("The file of this picture is missing from the picture folder.")
+        try:
+            path = self._library.store.served(original_name(image.md5, image.format))
+        except FileNotFoundError:
+            raise NotFound("The file of this picture is missing from the picture folder.") from None
         headers = {"Cache-Control": ASK_AGAIN, "ETag": f'"{image.md5}"'}
         if _has(request, image.md5):
             return Response(status_code=304, headers=headers)

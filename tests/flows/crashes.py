@@ -37,12 +37,12 @@ class Step:
 
 STEPS = {
     "a file is coming in": Step("app.media.store:Incoming.write", after=True),
-    "a file came in and has no name yet": Step("app.media.store:Store.keep", after=False),
-    "a file has its name and no row": Step("app.media.store:Store.keep", after=True),
+    "a file came in and has no name yet": Step("app.media.folder:Folder.keep", after=False),
+    "a file has its name and no row": Step("app.media.folder:Folder.keep", after=True),
     "a row was written and not acknowledged": Step("app.catalog.images:Images.add", after=True),
     "a picture was claimed": Step("app.catalog.images:Images.claim", after=True, when=bool),
-    "a preview is to be written": Step("app.media.store:Store.save_thumbnail", after=False),
-    "a preview was written": Step("app.media.store:Store.save_thumbnail", after=True),
+    "a preview is to be written": Step("app.media.folder:Folder.save_thumbnail", after=False),
+    "a preview was written": Step("app.media.folder:Folder.save_thumbnail", after=True),
     "a picture is to be called prepared": Step("app.catalog.images:Images.record_prepared", after=False),
     "a picture was called prepared": Step("app.catalog.images:Images.record_prepared", after=True),
     "vectors are to be written": Step("app.catalog.vectors:Vectors.record", after=False),

@@ -19,7 +19,7 @@ from app.library.intake import Intake
 from app.library.picture_links import PictureLinks
 from app.library.search import Searcher
 from app.media.decoding import Decoder
-from app.media.store import Store
+from app.media.folder import Folder
 from app.models import Image
 from app.vectors.encoder import BackgroundEncoder, Encoder
 from app.vectors.snapshots import IndexCache
@@ -40,7 +40,7 @@ class Rooms:
     images: Images = field(init=False)
     trash: Trash = field(init=False)
     vectors: Vectors = field(init=False)
-    store: Store = field(init=False)
+    store: Folder = field(init=False)
     intake: Intake = field(init=False)
     indexer: Indexer = field(init=False)
     wakes: list[str] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Rooms:
     def __post_init__(self) -> None:
         self.images = Images(self.database)
         self.vectors = Vectors(self.database)
-        self.store = Store(self.folder / "images")
+        self.store = Folder(self.folder / "images")
         self.trash = Trash(self.database)
         self.intake = Intake(self.images, self.trash, self.store, MAX_PIXELS, lambda: self.wakes.append("wake"))
         self.indexer = Indexer("worker", self.images, self.vectors, self.store, self.decoder)

@@ -13,6 +13,7 @@ import pytest
 from app.catalog.database import Database
 from app.errors import InvalidInput
 from app.library.backup import CATALOG, Copied, back_up, restore_library
+from app.media.store import original_name
 from tests.library.conftest import Rooms
 from tests.pictures import unique_pictures
 
@@ -73,10 +74,10 @@ def test_files_are_linked_where_that_is_possible_else_copied(
     rooms.add("red")
     rooms.index()
     make(rooms, tmp_path / "backup")
-    [original] = rooms.store.found_originals()
-    copied = tmp_path / "backup" / "images" / original[1].relative_to(rooms.store.root)
-    assert copied.read_bytes() == original[1].read_bytes()
-    assert copied.samefile(original[1]) is linked
+    [found] = rooms.store.found_originals()
+    original, copied = rooms.store.original(*found), tmp_path / "backup" / "images" / original_name(*found)
+    assert copied.read_bytes() == original.read_bytes()
+    assert copied.samefile(original) is linked
 
 
 def test_it_is_of_one_moment_while_others_add_and_delete(rooms: Rooms, tmp_path: Path) -> None:
@@ -101,7 +102,7 @@ def test_it_is_of_one_moment_while_others_add_and_delete(rooms: Rooms, tmp_path:
         backup = opened(folder, rooms)
         rows = {(image.md5, image.bytes) for image in backup.images.newest(99)}
         assert len(rows) == copied.pictures
-        assert rows == {(md5, path.stat().st_size) for md5, path in backup.store.found_originals()}
+        assert rows == {(md5, backup.store.size(md5, format)) for md5, format in backup.store.found_originals()}
         backup.database.close()
         rounds += 1
     changing.join()
@@ -110,7 +111,7 @@ def test_it_is_of_one_moment_while_others_add_and_delete(rooms: Rooms, tmp_path:
 
 def test_a_missing_original_is_told_and_costs_the_others_nothing(rooms: Rooms, tmp_path: Path) -> None:
     rooms.add("red", "green")
-    dict(rooms.store.found_originals())[rooms.image(1).md5].unlink()
+    rooms.store.original(rooms.image(1).md5, "jpeg").unlink()
     assert make(rooms, tmp_path / "backup") == Copied(2, 1, ("red.jpg",))
 
 

@@ -201,8 +201,8 @@ class TestModes:
         put(disk / "broken.jpg", truncated()[:20])
         list(importer.run(sources(disk), Mode.MOVE))
         assert [path.name for path in disk.iterdir()] == ["broken.jpg"]
-        [(_, original)] = rooms.store.found_originals()
-        assert original.read_bytes() == red
+        [found] = rooms.store.found_originals()
+        assert rooms.store.original(*found).read_bytes() == red
 
     def test_moving_after_copying_takes_away_what_was_copied(self, importer: Importer, disk: Path) -> None:
         put(disk / "red.jpg", picture("red"))
@@ -213,8 +213,8 @@ class TestModes:
     def test_links_take_no_room(self, importer: Importer, rooms: Rooms, disk: Path) -> None:
         path = put(disk / "red.jpg", picture("red"))
         list(importer.run(sources(disk), Mode.LINK))
-        [(_, original)] = rooms.store.found_originals()
-        assert original.samefile(path)
+        [found] = rooms.store.found_originals()
+        assert rooms.store.original(*found).samefile(path)
         assert not list((rooms.store.root / ".incoming").iterdir())
 
     def test_where_links_cannot_be_there_are_copies(
@@ -226,8 +226,8 @@ class TestModes:
         monkeypatch.setattr(os, "link", refuse)
         path = put(disk / "red.jpg", picture("red"))
         assert fates(list(importer.run(sources(disk), Mode.LINK))) == {"red.jpg": Fate.ADDED}
-        [(_, original)] = rooms.store.found_originals()
-        assert not original.samefile(path)
+        [found] = rooms.store.found_originals()
+        assert not rooms.store.original(*found).samefile(path)
         assert not list((rooms.store.root / ".incoming").iterdir())
 
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from app.catalog.images import Images
 from app.errors import NotFound
 from app.library.intake import LONGEST_NAME, SETTLED_SECONDS, clean_name
-from app.media.store import INCOMING, STALE_SECONDS, THUMBNAILS, Incoming
+from app.media.folder import INCOMING, STALE_SECONDS
+from app.media.store import THUMBNAILS, Incoming
 from app.models import THUMBNAIL_WIDTHS, Counts, ImageState, Outcome, UploadResult
 from tests.library.conftest import Rooms, md5
 from tests.pictures import AWKWARD_NAMES, REJECTED_FILES, html_page, picture

@@ -359,18 +359,14 @@ def test_a_large_picture_has_every_width(path: Path) -> None:
 
 
 def test_a_derivative_is_opened_as_rgb(path: Path) -> None:
-    path.write_bytes(prepared(path, picture("red")).thumbnails[256])
-    assert open_thumbnail(path).mode == "RGB"
+    assert open_thumbnail(prepared(path, picture("red")).thumbnails[256]).mode == "RGB"
 
 
-def test_a_missing_derivative_and_a_damaged_one(path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        open_thumbnail(path)
+def test_a_damaged_derivative(path: Path) -> None:
     whole = prepared(path, files.encoded(files.noise())).thumbnails[256]
     for damaged in (b"", whole[: len(whole) // 2], b"RIFF" + b"\0" * 100, picture("red")):
-        path.write_bytes(damaged)
         with pytest.raises(PictureError, match="damaged"):
-            open_thumbnail(path)
+            open_thumbnail(damaged)
 
 
 @pytest.mark.parametrize(("size", "widths"), [((3000, 2000), (1280, 640, 256)), ((1500, 4000), (1280, 640, 256))])

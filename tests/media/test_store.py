@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from app.media.store import INCOMING, STALE_SECONDS, THUMBNAILS, Incoming, Store
+from app.media.folder import INCOMING, STALE_SECONDS, Folder
+from app.media.store import THUMBNAILS, Incoming, original_name
 from app.models import THUMBNAIL_WIDTHS
 
 DATA = b"some bytes of a picture"
@@ -20,12 +21,12 @@ MD5 = hashlib.md5(DATA, usedforsecurity=False).hexdigest()
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "images")
+def store(tmp_path: Path) -> Folder:
+    return Folder(tmp_path / "images")
 
 
 @contextmanager
-def received(store: Store, data: bytes = DATA) -> Iterator[Incoming]:
+def received(store: Folder, data: bytes = DATA) -> Iterator[Incoming]:
     """A file that is whole."""
     with store.incoming() as incoming:
         incoming.write(data)
@@ -40,7 +41,7 @@ def everything_below(root: Path) -> set[str]:
 # -- coming in
 
 
-def test_bytes_are_counted_and_hashed_while_they_come_in(store: Store) -> None:
+def test_bytes_are_counted_and_hashed_while_they_come_in(store: Folder) -> None:
     with store.incoming() as incoming:
         for part in (DATA[:5], b"", DATA[5:]):
             incoming.write(part)
@@ -49,13 +50,13 @@ def test_bytes_are_counted_and_hashed_while_they_come_in(store: Store) -> None:
         assert incoming.path.read_bytes() == DATA
 
 
-def test_what_is_not_kept_is_gone(store: Store) -> None:
+def test_what_is_not_kept_is_gone(store: Folder) -> None:
     with received(store) as incoming:
         assert incoming.path.exists()
     assert everything_below(store.root) == set()
 
 
-def test_an_upload_that_breaks_off_is_gone(store: Store) -> None:
+def test_an_upload_that_breaks_off_is_gone(store: Folder) -> None:
     def break_off() -> None:
         with store.incoming() as incoming:
             incoming.write(DATA)
@@ -66,7 +67,7 @@ def test_an_upload_that_breaks_off_is_gone(store: Store) -> None:
     assert everything_below(store.root) == set()
 
 
-def test_uploads_at_the_same_time_do_not_meet(store: Store) -> None:
+def test_uploads_at_the_same_time_do_not_meet(store: Folder) -> None:
     with received(store, b"one") as first, received(store, b"two") as second:
         assert first.path != second.path
         assert (first.path.read_bytes(), second.path.read_bytes()) == (b"one", b"two")
@@ -75,14 +76,14 @@ def test_uploads_at_the_same_time_do_not_meet(store: Store) -> None:
 # -- keeping
 
 
-def test_an_original_is_kept_under_its_md5(store: Store) -> None:
+def test_an_original_is_kept_under_its_md5(store: Folder) -> None:
     with received(store) as incoming:
         store.keep(incoming, "jpeg")
     assert everything_below(store.root) == {f"{MD5[:2]}/{MD5}.jpeg"}
     assert store.original(MD5, "jpeg").read_bytes() == DATA
 
 
-def test_keeping_it_again_leaves_the_same_file(store: Store) -> None:
+def test_keeping_it_again_leaves_the_same_file(store: Folder) -> None:
     for _ in range(2):
         with received(store) as incoming:
             store.keep(incoming, "jpeg")
@@ -91,7 +92,7 @@ def test_keeping_it_again_leaves_the_same_file(store: Store) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="folders cannot be opened there")
 def test_the_bytes_are_on_disk_before_the_name_and_the_name_before_keep_returns(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
 
@@ -111,7 +112,7 @@ def test_the_bytes_are_on_disk_before_the_name_and_the_name_before_keep_returns(
     assert done == ["fsync", "fsync folder", "replace", "fsync folder"]
 
 
-def test_a_disk_that_fills_up_leaves_no_half_original(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_up_leaves_no_half_original(store: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -127,7 +128,7 @@ def test_a_disk_that_fills_up_leaves_no_half_original(store: Store, monkeypatch:
     assert everything_below(store.root) == set()
 
 
-def test_a_derivative_is_replaced_whole(store: Store) -> None:
+def test_a_derivative_is_replaced_whole(store: Folder) -> None:
     path = store.thumbnail(MD5, 256)
     store.save_thumbnail(MD5, 256, b"first")
     with path.open("rb") as reading:
@@ -140,7 +141,7 @@ def test_a_derivative_is_replaced_whole(store: Store) -> None:
 # -- removing
 
 
-def test_removing_takes_the_original_and_every_derivative(store: Store) -> None:
+def test_removing_takes_the_original_and_every_derivative(store: Folder) -> None:
     with received(store) as incoming:
         store.keep(incoming, "jpeg")
     for width in THUMBNAIL_WIDTHS:
@@ -151,7 +152,7 @@ def test_removing_takes_the_original_and_every_derivative(store: Store) -> None:
     assert everything_below(store.root) == {f"{THUMBNAILS}/256/{other[:2]}/{other}.webp"}
 
 
-def test_what_is_missing_already_is_no_reason_to_fail(store: Store) -> None:
+def test_what_is_missing_already_is_no_reason_to_fail(store: Folder) -> None:
     store.remove(MD5, "jpeg", THUMBNAIL_WIDTHS)
 
 
@@ -165,7 +166,7 @@ def place(root: Path, *names: str) -> None:
         path.write_bytes(DATA)
 
 
-def test_originals_and_strangers_are_told_apart(store: Store) -> None:
+def test_originals_and_strangers_are_told_apart(store: Folder) -> None:
     originals = {f"{MD5[:2]}/{MD5}.jpeg", f"{MD5[:2]}/{MD5}.png"}
     strangers = {
         "rose.jpg",
@@ -180,17 +181,17 @@ def test_originals_and_strangers_are_told_apart(store: Store) -> None:
     }
     ours = {f"{THUMBNAILS}/256/{MD5[:2]}/{MD5}.webp", f"{INCOMING}/under way", ".gitkeep", ".hidden/picture.jpg"}
     place(store.root, *originals, *strangers, *ours)
-    found = {path.relative_to(store.root).as_posix() for _, path in store.found_originals()}
+    found = {original_name(*found) for found in store.found_originals()}
     assert found == originals
     assert {md5 for md5, _ in store.found_originals()} == {MD5}
     assert {path.relative_to(store.root).as_posix() for path in store.found_strangers()} == strangers
 
 
-def test_an_empty_folder_holds_nothing(store: Store) -> None:
+def test_an_empty_folder_holds_nothing(store: Folder) -> None:
     assert (list(store.found_originals()), list(store.found_strangers())) == ([], [])
 
 
-def test_sweeping_clears_away_only_what_no_upload_is_writing_any_more(store: Store) -> None:
+def test_sweeping_clears_away_only_what_no_upload_is_writing_any_more(store: Folder) -> None:
     place(store.root, f"{INCOMING}/left behind", "rose.jpg")
     long_ago = time.time() - STALE_SECONDS - 60
     for name in (f"{INCOMING}/left behind", "rose.jpg"):

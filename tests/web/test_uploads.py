@@ -391,7 +391,7 @@ class TestAFullDisk:
         def denied(_store: object) -> Incoming:
             raise PermissionError(errno.EACCES, "Permission denied")
 
-        monkeypatch.setattr("app.media.store.Store.incoming", denied)
+        monkeypatch.setattr("app.media.folder.Folder.incoming", denied)
         [result] = glimpse.upload(("red.jpg", RED))
         assert result["outcome"] == "rejected"
         assert "Its log says why" in str(result["reason"])
