@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
 from app.models import ImageState
@@ -86,6 +86,21 @@ def parse_period(value: str, today: date) -> Period:
         start = datetime.combine(today - timedelta(days=back), datetime.min.time())
         return Period(start, start + timedelta(days=days))
     return _day(value)
+
+
+def period_of(value: str, utc: bool) -> Period:
+    """What ``value`` means now: by the clock of the person, or with ``utc`` the same time in UTC."""
+    period = parse_period(value, datetime.now().astimezone().date())
+    if not utc:
+        return period
+    return Period(*(moment and _to_utc(moment) for moment in (period.start, period.end)))
+
+
+def _to_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC).replace(tzinfo=None)
+    except (OverflowError, ValueError, OSError):  # years that clocks don't reach, where a few hours decide nothing
+        return moment
 
 
 def _day(value: str) -> Period:

@@ -8,7 +8,8 @@
     │   └── TooLarge           … because it is over a limit
     ├── PictureError           a file that is no picture we can read; costs that one file
     ├── ModelNotReady          the model is still loading: try again in a moment
-    └── ModelUnavailable       the model named in the settings can't be had
+    ├── ModelUnavailable       the model named in the settings can't be had
+    └── EngineUnavailable      the vector engine named in the settings does not answer
 """
 
 from __future__ import annotations
@@ -40,3 +41,7 @@ class ModelNotReady(GlimpseError):
 
 class ModelUnavailable(GlimpseError):
     """The model can't be loaded; the message says why and what to do."""
+
+
+class EngineUnavailable(GlimpseError):
+    """The vector engine does not answer, or can't be used; the message says which and what to do."""

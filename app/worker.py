@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from app.catalog.images import Images
 from app.catalog.vectors import Vectors
@@ -188,19 +187,7 @@ def _is_alive(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return not _has_ended(pid)
-
-
-def _has_ended(pid: int) -> bool:
-    """Whether it is a zombie: ended, while nobody has asked for its exit code yet. Signals still reach those.
-
-    https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
-    """
-    try:
-        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
-    except OSError:  # gone just now, or no Linux
-        return False
-    return state in (b"Z", b"X")
+    return True
 
 
 class WorkerProcess:

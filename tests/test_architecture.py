@@ -71,7 +71,13 @@ def test_no_module_is_called_after_nothing() -> None:
     assert [path.name for path in SOURCES if path.stem in vague] == []
 
 
-@pytest.mark.parametrize("package", ["torch", "transformers", "sentence_transformers", "faiss", "alembic", "uvicorn"])
+@pytest.mark.parametrize(
+    "package",
+    [
+        *("torch", "transformers", "sentence_transformers", "faiss", "alembic", "uvicorn"),
+        *("pymilvus", "qdrant_client", "psycopg"),  # besides, these are extras
+    ],
+)
 def test_what_is_slow_to_import_is_not_imported_with_a_module(package: str) -> None:
     """The page must answer within two seconds of the start: these are imported where they are first needed."""
     early = [

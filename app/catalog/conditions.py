@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import Column, ColumnElement, and_, not_
 
 from app.catalog.tables import images
-from app.conditions import Condition, Field, parse_period, parse_size, parse_types
+from app.conditions import Condition, Field, parse_size, parse_types, period_of
 
 
 def where(conditions: Iterable[Condition]) -> list[ColumnElement[bool]]:
@@ -46,14 +46,6 @@ def _orientation(value: str) -> ColumnElement[bool]:
 
 def _within(column: Column[datetime], value: str, utc: bool) -> ColumnElement[bool]:
     """``utc``: the column holds UTC, while people mean days of their own clock."""
-    period = parse_period(value, datetime.now().astimezone().date())
-    start, end = (_to_utc(moment) if utc and moment else moment for moment in (period.start, period.end))
-    bounds = ([column >= start] if start else []) + ([column < end] if end else [])
+    period = period_of(value, utc)
+    bounds = ([column >= period.start] if period.start else []) + ([column < period.end] if period.end else [])
     return and_(*bounds)
-
-
-def _to_utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC).replace(tzinfo=None)
-    except (OverflowError, ValueError, OSError):  # years that clocks don't reach, where a few hours decide nothing
-        return moment

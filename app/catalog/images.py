@@ -284,6 +284,13 @@ class Images:
             cameras = connection.scalars(_distinct(images.c.camera).limit(MOST_CAMERAS)).all()
         return Choices(tuple(formats), tuple(sorted((str(camera) for camera in cameras if camera), key=str.casefold)))
 
+    def cameras(self, containing: str) -> list[str]:
+        """Names of all cameras that contain a text."""
+        names = _distinct(images.c.camera).subquery()
+        wanted = select(names.c.value).where(names.c.value.icontains(containing, autoescape=True))
+        with self._database.reading() as connection:
+            return [str(name) for name in connection.scalars(wanted)]
+
     def neighbours(self, image_id: int) -> tuple[int | None, int | None]:
         """Ids of the next newer and the next older picture."""
         newer = select(func.min(images.c.id)).where(images.c.id > image_id)

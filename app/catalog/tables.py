@@ -158,6 +158,15 @@ workers = Table(
     Column("message", Text),
 )
 
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("until", Float, nullable=False),
+)
+"""What only one process may do at a time, who does it, and until when (Unix seconds) that holds without a word."""
+
 receipts = Table(
     "receipts",
     metadata,

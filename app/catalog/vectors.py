@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import Connection, and_, case, delete, exists, insert, select, update
+from sqlalchemy import Connection, and_, case, delete, exists, func, insert, select, update
 
 from app.catalog.database import Database
 from app.catalog.tables import images, spaces, vectors
@@ -94,6 +94,12 @@ class Vectors:
         with self._database.reading() as connection:
             return _vector(connection.scalar(wanted))
 
+    def count(self, space_id: int) -> int:
+        """How many pictures have a vector in this space."""
+        counted = select(func.count()).where(vectors.c.space_id == space_id, vectors.c.vector.is_not(None))
+        with self._database.reading() as connection:
+            return int(connection.scalar(counted) or 0)
+
     def log(self, space_id: int) -> SpaceLog:
         """The vector log of a space, for an index to follow."""
         return SpaceLog(self._database, space_id)
@@ -126,6 +132,12 @@ class SpaceLog:
         with self._database.reading() as connection:
             row = connection.execute(wanted).first()
         return None if row is None else LogEntry(row.seq, row.image_id, _vector(row.vector))
+
+    def newest(self) -> int:
+        """The ``seq`` of the newest entry; 0 if there is none."""
+        last = select(func.max(vectors.c.seq)).where(vectors.c.space_id == self._space_id)
+        with self._database.reading() as connection:
+            return int(connection.scalar(last) or 0)
 
 
 def _space_id(connection: Connection, space: EmbeddingSpace) -> int:

@@ -76,8 +76,12 @@ class Sample:
         return Yardstick.of(scores, self.stances, pictures)
 
 
+MIXED = 2**48
+"""All numbers of `mixed` are below."""
+
+
 def mixed(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
-    """A number below 2⁴⁸ for each id. The pictures with the lowest are the sample: they are spread over the library,
+    """A number for each id. The pictures with the lowest are the sample: they are spread over the library,
     and the same pictures give the same sample everywhere."""
     return (ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(16)
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.engines import needs
+from tests.engines.milvus import MilvusServer
+from tests.engines.milvus import program as milvus_program
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -12,3 +17,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.engines)
+
+
+@pytest.fixture(scope="session")
+def milvus() -> Iterator[MilvusServer]:
+    """A running Milvus, shared by all tests: each has a catalog, and so collections, of its own."""
+    needs.package("pymilvus")
+    program = milvus_program()
+    if not program.exists():
+        needs.missing(f"There is no Milvus server at {program}: tests/engines/milvus.py says how to get one")
+    server = MilvusServer(program)
+    server.start()
+    yield server
+    server.close()

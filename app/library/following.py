@@ -1,0 +1,125 @@
+"""Follow: what the vector log says goes into the engine that several processes share."""
+
+from __future__ import annotations
+
+import logging
+import time
+import zlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from app.catalog.images import Images
+from app.catalog.leases import Leases
+from app.catalog.vectors import ServingSpace, SpaceLog, Vectors
+from app.errors import EngineUnavailable
+from app.models import FloatArray, LogEntry
+from app.vectors.engine import Engine, Points, Reached, facts_of
+from app.vectors.relevance import neutral_digest, stances
+from app.vectors.shared import SharedIndexes
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 150.0
+"""Whoever follows says so with each batch; after this long without a word somebody else goes on. Above what writing a
+batch can take: should two write at once, an older entry could come to lie over a newer one."""
+LOOK_SECONDS = 60.0
+"""How often an engine that has everything is asked whether it still has: somebody may have emptied it."""
+STEP = 2000
+"""Entries written at once."""
+MUCH = 10_000
+"""Entries after which the engine puts itself in order."""
+
+
+class Follower:
+    """One of those that may follow: which one does is settled by a lease in the catalog.
+
+    Entries are written before it is written how far they go, and writing them twice changes nothing: whoever stops
+    anywhere, the next one goes on from there.
+    """
+
+    def __init__(self, name: str, vectors: Vectors, images: Images, leases: Leases, indexes: SharedIndexes) -> None:
+        self._name = name
+        self._vectors = vectors
+        self._images = images
+        self._leases = leases
+        self._indexes = indexes
+        self._all_there: tuple[int, int, int] | None = None  # space, seq and bank that the engine was seen to have
+        self._look_at = 0.0
+        self.message: str | None = None
+        """What keeps it from following, or how far it is, in words for the person."""
+
+    def follow(self, stopping: Callable[[], bool] = lambda: False) -> None:
+        """Bring the engine as far as the log goes, unless somebody else does so at the moment."""
+        serving = self._vectors.serving()
+        bank = self._vectors.bank(serving.id, neutral_digest()) if serving else None
+        if serving is None or bank is None:
+            return
+        space_log = self._vectors.log(serving.id)
+        wanted = serving.id, space_log.newest(), zlib.crc32(np.ascontiguousarray(bank, "<f4").tobytes())
+        if wanted == self._all_there and time.monotonic() < self._look_at:
+            return
+        try:
+            engine = self._indexes.engine(serving.id, serving.space)
+            if _start(engine.last_seq(), space_log, wanted[2]).seq < wanted[1]:
+                self._follow(engine, serving, bank, wanted[2], stopping)
+            else:
+                self._all_there, self._look_at, self.message = wanted, time.monotonic() + LOOK_SECONDS, None
+        except EngineUnavailable as error:
+            self._all_there = None
+            self.message = f"{error} Browsing and searching by names go on; the rest follows when it is back."
+
+    def _follow(
+        self, engine: Engine, serving: ServingSpace, bank: FloatArray, checksum: int, stopping: Callable[[], bool]
+    ) -> None:
+        lease = f"vector engine {serving.id}"
+        if not self._leases.take(lease, self._name, LEASE_SECONDS):
+            self.message = None  # that one tells
+            return
+        space_log, written = self._vectors.log(serving.id), 0
+        try:
+            before = engine.last_seq()  # asked again: nobody else writes from here on
+            reached = _start(before, space_log, checksum)
+            if before.seq > 0 and reached.seq == 0 and before.bank == checksum:
+                log.warning("the engine has read another history of the catalog, it is filled anew")
+                engine.empty()
+            for entries in space_log.entries(reached.seq):
+                for part in (entries[start : start + STEP] for start in range(0, len(entries), STEP)):
+                    if stopping() or not self._leases.take(lease, self._name, LEASE_SECONDS):
+                        return
+                    self._write(engine, part, bank)
+                    engine.reached(Reached(part[-1].seq, part[-1].mark, checksum))
+                    written += len(part)
+                    self._tell(part[-1].seq, space_log)
+            if written >= MUCH:
+                engine.tidy()
+            self.message = None
+        finally:
+            self._leases.give_back(self._name)
+
+    def _tell(self, seq: int, space_log: SpaceLog) -> None:
+        newest = space_log.newest()
+        behind = newest - seq > STEP
+        self.message = f"The vector engine is being filled: {seq / newest:.0%} done." if behind else None
+
+    def _write(self, engine: Engine, entries: Sequence[LogEntry], bank: FloatArray) -> None:
+        images = self._images.get_many([entry.image_id for entry in entries if entry.vector is not None])
+        # Of a picture that is gone already, the log tells so in a moment.
+        alive = {entry.image_id: entry.vector for entry in entries if entry.vector is not None}
+        alive = {image_id: vector for image_id, vector in alive.items() if image_id in images}
+        gone = [entry.image_id for entry in entries if entry.image_id not in alive]
+        if gone:
+            engine.delete(gone)
+        if alive:
+            # As an index in memory keeps them, so that both say the same.
+            kept = np.stack(list(alive.values())).astype(np.float16).astype(np.float32)
+            facts = [facts_of(images[image_id]) for image_id in alive]
+            engine.upsert(Points(np.fromiter(alive, np.int64, len(alive)), kept, stances(kept, bank), facts))
+
+
+def _start(reached: Reached, space_log: SpaceLog, bank: int) -> Reached:
+    """Where to go on: from the beginning, if what the engine has is of another history of the catalog, or was compared
+    with other neutral texts."""
+    last = space_log.entry(reached.seq)
+    other = reached.seq > space_log.newest() or (last is not None and last.mark != reached.mark)
+    return Reached() if other or reached.bank != bank else reached

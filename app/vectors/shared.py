@@ -1,0 +1,180 @@
+"""Indexes that live in an engine: the same answers and the same relevance as one in memory gives.
+
+What relevance needs of each picture lies beside its vector and comes with the hits; the sample of the library is read
+once and kept here. Filters on facts are the engine's, all others come as ids.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from app.errors import EngineUnavailable
+from app.models import EmbeddingSpace, FloatArray
+from app.vectors.engine import Between, Engine, Filter
+from app.vectors.index import Log
+from app.vectors.ranking import MIXED, SAMPLE, TIE_MARGIN, Candidates, Ranking, Sample, mixed, ranked
+
+log = logging.getLogger(__name__)
+
+LEAST_ASKED = 512
+"""Hits asked for at least. Otherwise a power of two times this: an approximate engine looks further for more hits, and
+may then find a better one; within such a step, pages are parts of one answer."""
+REST_SECONDS = 3.0
+"""An engine that did not answer is left alone for so long: pages must not wait for it one after the other."""
+
+COUNTED_AGAIN = 50.0
+"""How many there are is known for this many times as long as counting took: some engines look at every row for it."""
+
+OpenEngine = Callable[[str, int], Engine]
+"""Takes the name under which a space's vectors are kept, and their dimension."""
+
+
+class SharedIndex:
+    """One space in an engine, asked as `app.vectors.index.VectorIndex` is. Safe to call from several threads."""
+
+    def __init__(self, engine: Engine, dimension: int) -> None:
+        self._engine = engine
+        self._sample = Sample.none(dimension)
+        self._sampling = threading.Lock()
+        self._away = _Away()
+        self._counted = 0, 0.0  # how many pictures there are, and until when (monotonic) that holds
+
+    @property
+    def deepest(self) -> int:
+        """No answer is longer than this."""
+        return self._engine.deepest
+
+    def use_bank(self, bank: FloatArray) -> None:
+        """What relevance needs of each picture was computed when it was written to the engine."""
+
+    def search(
+        self, vector: FloatArray, k: int, allowed: Filter | None = None
+    ) -> tuple[npt.NDArray[np.int64], FloatArray]:
+        """As `app.vectors.index.VectorIndex.search`, as far as the engine is exact."""
+        with self._away.unless():
+            found = self._nearest(vector, k, allowed, self._competing(allowed))
+        return found.ids, found.scores
+
+    def rank(self, vector: FloatArray, k: int, allowed: Filter | None = None) -> Ranking:
+        """As `app.vectors.index.VectorIndex.rank`, as far as the engine is exact and goes."""
+        with self._away.unless():
+            total, competing = self._competing(None), self._competing(allowed)
+            with self._sampling:
+                if not self._sample.stands_for(total):
+                    self._sample = self._take_sample(total)
+                sample = self._sample
+            found = ranked(
+                lambda most: self._nearest(vector, most, allowed, competing), sample.yardstick(vector, total), k
+            )
+        return found
+
+    def _competing(self, allowed: Filter | None) -> int:
+        if allowed is not None:
+            none = isinstance(allowed, np.ndarray) and not allowed.size
+            return 0 if none else self._engine.count(allowed)
+        count, until = self._counted
+        if time.monotonic() > until:
+            began = time.monotonic()
+            count = self._engine.count()
+            ended = time.monotonic()
+            self._counted = count, ended + COUNTED_AGAIN * (ended - began)
+        return count
+
+    def _nearest(self, vector: FloatArray, k: int, allowed: Filter | None, competing: int) -> Candidates:
+        query = np.ascontiguousarray(vector, np.float32)
+        k = min(k, competing, self.deepest)
+        asked = LEAST_ASKED
+        while asked < k + TIE_MARGIN:
+            asked *= 2
+        while k > 0:
+            asked = min(asked, self.deepest)
+            hits = self._engine.search(query, asked, allowed)
+            order = np.lexsort((hits.ids, -hits.scores))
+            ids, scores, stances = hits.ids[order], hits.scores[order], hits.stances[order]
+            if len(ids) < asked or asked == self.deepest or scores[-1] < scores[k - 1]:
+                return Candidates(ids[:k], scores[:k], stances[:k], competing)
+            asked *= 2  # pictures with the same vector reach past the end: see them all
+        return Candidates(np.empty(0, np.int64), np.empty(0, np.float32), np.empty((0, 3), np.float32), competing)
+
+    def _take_sample(self, pictures: int) -> Sample:
+        share = min(1.25 * SAMPLE / max(pictures, 1), 1.0)
+        while True:
+            points = self._engine.points((Between("mixed", 0, int(share * MIXED)),))
+            if len(points.ids) >= SAMPLE or share == 1.0:
+                break
+            share = min(2 * share, 1.0)
+        chosen = np.argsort(mixed(points.ids))[:SAMPLE]
+        order = chosen[np.argsort(points.ids[chosen])]
+        return Sample(points.vectors[order], points.stances[order], pictures)
+
+
+class SharedIndexes:
+    """The indexes of all spaces in one engine; takes the place of `app.vectors.snapshots.IndexCache`."""
+
+    carries_facts = True
+    """Whether searches take conditions as tests of facts (`app.vectors.engine.as_tests`)."""
+
+    def __init__(self, open_engine: OpenEngine, identity: Callable[[], str]) -> None:
+        self._open = open_engine
+        self._identity = identity
+        self._lock = threading.Lock()
+        self._engines: dict[int, Engine] = {}
+        self._indexes: dict[int, SharedIndex] = {}
+
+    def get(self, space_id: int, space: EmbeddingSpace, log: Log) -> SharedIndex:
+        """The index of a space. Somebody else follows its log."""
+        engine = self.engine(space_id, space)
+        with self._lock:
+            return self._indexes.setdefault(space_id, SharedIndex(engine, space.dimension))
+
+    def engine(self, space_id: int, space: EmbeddingSpace) -> Engine:
+        """Where a space's vectors are kept."""
+        with self._lock:
+            if space_id not in self._engines:
+                name = f"glimpse_{self._identity().partition('-')[0]}_{space_id}"
+                self._engines[space_id] = self._open(name, space.dimension)
+            return self._engines[space_id]
+
+    def unusable(self, space_id: int, space: EmbeddingSpace) -> Path | None:
+        """There is no snapshot."""
+        return None
+
+    def tend(self) -> None:
+        """An engine looks after itself."""
+
+    def close(self) -> None:
+        """Give connections back."""
+        with self._lock:
+            engines = list(self._engines.values())
+            self._engines.clear()
+            self._indexes.clear()
+        for engine in engines:
+            engine.close()
+
+
+@dataclass
+class _Away:
+    """Remembers that an engine did not answer."""
+
+    until: float = 0.0
+    message: str = ""
+
+    @contextmanager
+    def unless(self) -> Iterator[None]:
+        """Raises at once what was raised a moment ago."""
+        if time.monotonic() < self.until:
+            raise EngineUnavailable(self.message)
+        try:
+            yield
+        except EngineUnavailable as error:
+            self.until, self.message = time.monotonic() + REST_SECONDS, str(error)
+            raise

@@ -1,0 +1,81 @@
+"""A real Milvus for tests: the server that the package `milvus` carries, from a virtual environment of its own.
+
+Its packages are too old to live beside ours: python3 -m venv .venv-milvus && .venv-milvus/bin/pip install
+milvus==2.3.5 'setuptools<81'. `GLIMPSE_TEST_MILVUS` names its `milvus-server` where it lies elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from app.config import PROJECT
+
+PARTS = ("proxy", "rootCoord", "queryCoord", "queryNode", "indexNode", "dataCoord", "dataNode")
+SECONDS = 120.0
+
+
+def program() -> Path:
+    """Where `milvus-server` lies, or would."""
+    return Path(os.environ.get("GLIMPSE_TEST_MILVUS") or PROJECT / ".venv-milvus" / "bin" / "milvus-server")
+
+
+class MilvusServer:
+    """One server with a folder of its own in the temporary folder. Its parts find each other on the loopback."""
+
+    def __init__(self, program: Path) -> None:
+        self._program = program
+        self._folder = Path(tempfile.mkdtemp(prefix="glimpse-milvus-"))
+        self._ports = {name: _free_port() for name in ("proxy", "etcd", "root-coord", "query-coord", "query-node")}
+        self._ports |= {name: _free_port() for name in ("index-node", "data-coord", "data-node", "proxy-internal")}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"milvus://127.0.0.1:{self._ports['proxy']}"
+
+    def start(self) -> None:
+        """Returns when it takes requests."""
+        command = [str(self._program), "--data", str(self._folder)]
+        for name, port in self._ports.items():
+            command += [f"--{name}-port", str(port)]
+        for part in PARTS:
+            command += ["--extra-config", f"{part}.ip=127.0.0.1"]
+        with (self._folder / "said").open("ab") as said:
+            # A group of its own: the program starts another one, and both are ended together.
+            self._process = subprocess.Popen(
+                command, stdout=said, stderr=said, env=os.environ | {"PYTHONUNBUFFERED": "1"}, start_new_session=True
+            )
+        end = time.monotonic() + SECONDS
+        while "Process:" not in self._said():
+            assert self._process.poll() is None, f"Milvus ended: {self._said()}"
+            assert time.monotonic() < end, f"Milvus did not start: {self._said()}"
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """As if somebody had pulled the plug; what was acknowledged is in its folder."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+            (self._folder / "said").unlink()
+
+    def close(self) -> None:
+        """Stop, and leave nothing behind."""
+        self.stop()
+        shutil.rmtree(self._folder)
+
+    def _said(self) -> str:
+        return (self._folder / "said").read_text("utf-8", "replace")
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])

@@ -1,0 +1,280 @@
+"""What every vector engine promises, on the engine itself: what it finds is what FAISS finds in the same library."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from sqlalchemy import update
+
+from app.catalog.tables import vectors as log_table
+from app.errors import EngineUnavailable
+from app.library.query import parse
+from app.models import FloatArray
+from app.vectors.engine import Engine, Points, Reached, as_tests
+from app.vectors.engines import open_engine
+from app.vectors.qdrant import Qdrant
+from app.vectors.relevance import neutral_digest, stances
+from app.vectors.shared import OpenEngine
+from tests.catalogs import unit_vectors
+from tests.conftest import wait_for
+from tests.engines import needs
+from tests.engines.libraries import BANK, DIMENSION, Library, library, nearest
+
+# Qdrant in this process says of what a server needs that it needs it not.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Local mode performs exact:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning"),
+]
+
+ENGINES = ("milvus", "pgvector", "qdrant")
+PICTURES = 1500
+QUERIES = unit_vectors(6, DIMENSION, seed=99)
+CONDITIONS = (
+    "type:png",
+    "-type:png,jpg",
+    "camera:canon",
+    "camera:quoted",
+    "camera:ÜNÏCODE",
+    "-camera:nikon",
+    "camera:nobody",
+    "-camera:nobody",
+    "orientation:square",
+    "-orientation:landscape type:webp",
+    "larger:2mp",
+    "-larger:2mp",
+    "smaller:3mb larger:100kb",
+    "taken:1999",
+    "taken:..1970-06",
+    "-taken:1980..2010",
+    "added:2025-06",
+    "-added:2025-06 taken:2001.. -type:jpg camera:d3",
+)
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def opening(request: pytest.FixtureRequest) -> Iterator[OpenEngine]:
+    """Opens engines of one kind."""
+    match request.param:
+        case "milvus":
+            url: str = request.getfixturevalue("milvus").url
+            yield lambda name, dimension: open_engine(url, name, dimension)
+        case "pgvector":
+            server = request.getfixturevalue("postgres")
+            database = server.new_database()
+            yield lambda name, dimension: open_engine(database, name, dimension)
+            server.drop(database)
+        case "qdrant":
+            needs.package("qdrant_client")
+            from qdrant_client import QdrantClient
+
+            client = QdrantClient(":memory:")  # in this process: no server was to be had
+            yield lambda name, dimension: Qdrant("qdrant://memory", name, dimension, client)
+
+
+@pytest.fixture(scope="module")
+def full(opening: OpenEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    """A library that no test changes. Every tenth picture has the same vector."""
+    vectors = unit_vectors(PICTURES, DIMENSION)
+    vectors[::10] = vectors[0]
+    with library(tmp_path_factory.mktemp("full"), opening, vectors) as filled:
+        yield filled
+
+
+@pytest.fixture
+def small(opening: OpenEngine, tmp_path: Path) -> Iterator[Library]:
+    """A library of twenty pictures, to be changed."""
+    with library(tmp_path, opening, unit_vectors(20, DIMENSION)) as filled:
+        yield filled
+
+
+def assert_same(found: tuple[npt.NDArray[np.int64], FloatArray], expected: tuple[list[int], FloatArray]) -> None:
+    """The same pictures; those whose scores differ by less than float32 tells may have changed places."""
+    ids, scores = found
+    np.testing.assert_allclose(scores, expected[1][: len(scores)], atol=2e-6)
+    differing = np.flatnonzero(ids != np.array(expected[0])[: len(ids)])
+    assert set(ids[differing]) == {expected[0][place] for place in differing}, "other pictures"
+    for place in differing:
+        assert abs(expected[1][place] - expected[1][expected[0].index(int(ids[place]))]) < 2e-6
+
+
+# -- searching
+
+
+@pytest.mark.parametrize("k", [1, 10, 300, 1000, PICTURES, 5000])
+def test_the_nearest_are_those_by_hand(full: Library, k: int) -> None:
+    for query in QUERIES[:2] if k > 10 else QUERIES:
+        ids, scores = full.index.search(query, k)
+        assert len(ids) == min(k, PICTURES)
+        assert_same((ids, scores), nearest(full, query))
+
+
+def test_a_shorter_answer_is_the_beginning_of_a_longer_one(full: Library) -> None:
+    for query in QUERIES:
+        whole = full.index.search(query, 1100)[0].tolist()
+        for k in (1, 2, 25, 60, 495, 496, 497, 511, 512, 700, 1024):
+            assert full.index.search(query, k)[0].tolist() == whole[:k]
+
+
+def test_pictures_with_the_same_vector_stand_in_order_of_id(full: Library) -> None:
+    same = list(range(1, PICTURES + 1, 10))
+    query = full.vectors.get(full.space_id, 1)
+    assert query is not None
+    for k in (5, len(same), len(same) + 1):
+        assert full.index.search(query, k)[0].tolist()[: len(same)] == same[:k]
+
+
+@pytest.mark.parametrize("text", CONDITIONS)
+def test_conditions_choose_what_competes_and_change_nothing_else(full: Library, text: str) -> None:
+    conditions = parse(text).conditions
+    meeting = full.images.matching(conditions)
+    tests = as_tests(conditions, full.images.cameras)
+    assert tests is not None
+    assert full.engine.count(tests) == len(meeting)
+    expected = nearest(full, QUERIES[0], meeting.tolist())
+    for allowed in (tests, meeting):
+        assert_same(full.index.search(QUERIES[0], 20, allowed), expected)
+        assert full.index.rank(QUERIES[0], 20, allowed).total == len(meeting)
+
+
+def test_ids_that_are_not_there_change_nothing(full: Library) -> None:
+    ids, _ = full.index.search(QUERIES[0], 10, np.array([5, 17, 10**12]))
+    assert sorted(ids.tolist()) == [5, 17]
+    assert full.index.search(QUERIES[0], 10, np.array([], np.int64))[0].tolist() == []
+    assert full.index.search(QUERIES[0], 0)[0].tolist() == []
+
+
+@pytest.mark.parametrize("text", ["", "type:png", "camera:canon taken:2001.."])
+def test_relevance_is_what_it_is_in_memory(full: Library, text: str) -> None:
+    conditions = parse(text).conditions
+    ids = full.images.matching(conditions) if conditions else None
+    allowed = as_tests(conditions, full.images.cameras) if conditions else None
+    in_memory = full.in_memory()
+    for query in QUERIES:
+        for k in (10, 400):
+            here, there = full.index.rank(query, k, allowed), in_memory.rank(query, k, ids)
+            assert (here.total, here.matches) == (there.total, there.matches)
+            assert_same((here.ids, here.relevance.astype(np.float32)), (there.ids.tolist(), there.relevance))  # type: ignore[arg-type]
+            np.testing.assert_allclose(here.scores, there.scores, atol=1e-4)
+
+
+# -- following
+
+
+def test_a_new_picture_is_found_and_a_deleted_one_is_not(small: Library) -> None:
+    small.add(QUERIES[:1], first=50)
+    small.follow()
+    assert small.index.search(QUERIES[0], 3)[0][0] == 50
+    small.images.remove(50)
+    small.follow()
+    assert 50 not in small.index.search(QUERIES[0], 100)[0]
+
+
+def test_a_picture_that_is_embedded_again_has_its_new_vector_alone(small: Library) -> None:
+    small.embed_again(7, QUERIES[0])
+    small.follow()
+    wait_for(lambda: small.index.search(QUERIES[0], 1)[0].tolist() == [7])
+    assert small.index.search(QUERIES[0], 100)[0].tolist().count(7) == 1
+
+
+def test_an_engine_that_was_emptied_is_filled_again(small: Library) -> None:
+    small.engine.empty()
+    assert small.engine.last_seq() == Reached()
+    assert small.engine.count() == 0
+    assert small.index.search(QUERIES[0], 5)[0].tolist() == []
+    assert small.index.rank(QUERIES[0], 5).total == 0
+    small.follow()
+    assert_same(small.index.search(QUERIES[0], 20), nearest(small, QUERIES[0]))
+
+
+def test_of_two_that_would_follow_one_does(small: Library) -> None:
+    small.add(QUERIES[:3], first=50)
+    first, other = small.follower("first"), small.follower("other")
+    writing = small.engine.upsert
+    seen: list[Callable[[], None]] = []
+
+    def meanwhile(points: Points) -> None:
+        seen.append(other.follow)
+        other.follow()
+        assert small.engine.last_seq().seq < small.vectors.log(small.space_id).newest()
+        writing(points)
+
+    small.engine.upsert = meanwhile  # type: ignore[method-assign]
+    first.follow()
+    assert len(seen) == 1, "the other one wrote as well"
+    assert small.engine.last_seq().seq == small.vectors.log(small.space_id).newest()
+
+
+def test_who_dies_between_writing_and_telling_how_far_costs_nothing(small: Library) -> None:
+    class Died(Exception):
+        pass
+
+    def die(reached: Reached) -> None:
+        raise Died
+
+    small.add(QUERIES[:1], first=50)
+    telling, small.engine.reached = small.engine.reached, die  # type: ignore[method-assign]
+    with pytest.raises(Died):
+        small.follower("dead").follow()
+    small.engine.reached = telling  # type: ignore[method-assign]
+    small.images.remove(50)
+    small.follow()
+    assert_same(small.index.search(QUERIES[0], 100), nearest(small, QUERIES[0]))
+
+
+def test_an_engine_of_another_history_is_filled_anew(small: Library) -> None:
+    """The catalog was set back to a backup, and has gone on from there in another way."""
+    newest = small.vectors.log(small.space_id).newest()
+    with small.database.writing() as connection:
+        other = log_table.update().where(log_table.c.seq == newest).values(vector=QUERIES[1].astype("<f4").tobytes())
+        connection.execute(other)
+        connection.execute(log_table.delete().where(log_table.c.seq == 3))
+        connection.execute(update(log_table).where(log_table.c.seq == 2).values(seq=newest - 1 + 10**6))
+    small.follow()
+    assert_same(small.index.search(QUERIES[1], 100), nearest(small, QUERIES[1]))
+
+
+def test_with_other_neutral_texts_what_relevance_needs_is_written_again(small: Library) -> None:
+    before = small.engine.last_seq()
+    small.vectors.keep_bank(small.space_id, neutral_digest(), BANK[:40])
+    small.follow()
+    assert small.engine.last_seq() == replace(before, bank=zlib.crc32(BANK[:40].astype("<f4").tobytes()))
+    expected = stances(small.in_memory().rows.vectors.astype(np.float32), BANK[:40])
+    wait_for(lambda: np.allclose(_by_id(small.engine.points(np.arange(1, 21))).stances, expected, atol=1e-5))
+
+
+def _by_id(points: Points) -> Points:
+    order = np.argsort(points.ids)
+    return Points(points.ids[order], points.vectors[order], points.stances[order], ())
+
+
+def test_nothing_is_written_while_there_is_nothing_new(small: Library) -> None:
+    def never(*_given: object) -> None:
+        raise AssertionError("this wakes a disk")
+
+    follower = small.follower()
+    follower.follow()
+    small.engine.upsert = never  # type: ignore[method-assign,assignment]
+    small.engine.reached = never  # type: ignore[method-assign,assignment]
+    follower._leases.take = never  # type: ignore[method-assign,assignment]
+    follower.follow()
+    assert follower.message is None
+
+
+# -- what is away
+
+
+@pytest.mark.parametrize(
+    "url", ["milvus://u:secret@127.0.0.1:1", "qdrant+tls://:secret@127.0.0.1:1", "postgresql://u:secret@127.0.0.1:1/x"]
+)
+def test_an_engine_that_does_not_answer_is_told_without_secrets(url: str) -> None:
+    needs.package({"m": "pymilvus", "q": "qdrant_client", "p": "psycopg"}[url[0]])
+    engine: Engine = open_engine(url, "glimpse_test", DIMENSION)
+    with pytest.raises(EngineUnavailable, match="does not answer") as told:
+        engine.count()
+    assert "secret" not in str(told.value)
