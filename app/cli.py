@@ -1,7 +1,8 @@
-"""The command line: `serve` and `worker`. Thin; what they do stands elsewhere."""
+"""The command line. Thin: what the commands do stands elsewhere."""
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -200,18 +201,18 @@ def search(
 
 @cli.command()
 def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
-    """What the library is doing: pictures, model, worker, server.
+    """What the library is doing: pictures, model, worker, server, watched folders.
 
     Example: `python run.py status`
     """
     from app.finding import read_status
-    from app.terminal import show_table
+    from app.terminal import show_facts
 
     told = read_status(_settings())
     if as_json:
         typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
     else:
-        show_table(("", ""), [(name, str(value)) for name, value in told.items()])
+        show_facts(told)
 
 
 @cli.command("import")
@@ -233,38 +234,71 @@ def import_(
     """
     from app.library.importing import Fate, Imported, Mode, find_sources
     from app.main import create_importer
-    from app.terminal import in_words, with_progress
+    from app.terminal import in_words, tell_import, with_progress
 
     if move and link:
         raise typer.BadParameter("--move and --link exclude each other")
     settings = _settings()
     with _told():
-        found = list(find_sources(paths, exclude or []))
-    problems = [item for item in found if isinstance(item, Imported)]
+        found = list(find_sources(paths, exclude or [], settings.images))
+    results = [item for item in found if isinstance(item, Imported)]
     sources = [item for item in found if not isinstance(item, Imported)]
-    results, fates = list(problems), Counter(item.fate for item in problems)
-    with create_importer(settings) as importer:
-        running = importer.run(sources, Mode.MOVE if move else Mode.LINK if link else Mode.COPY, dry_run)
-        for result in with_progress(running, len(sources)):
-            fates[result.fate] += 1
-            results.append(result)
-            if dry_run and result.fate is Fate.ADDED:
-                typer.echo(result.name)
-    for result in results:
-        if result.fate is Fate.DUPLICATE:
-            typer.echo(f"already here as picture {result.image_id}: {result.name}", err=True)
-        elif result.fate is Fate.PROBLEM:
-            typer.echo(f"not taken: {result.name}: {result.reason}", err=True)
+    mode, stopped = Mode.MOVE if move else Mode.LINK if link else Mode.COPY, False
+    with _told(), create_importer(settings) as importer:
+        running = importer.run(sources, mode, dry_run)
+        try:
+            for result in with_progress(running, len(sources)):
+                results.append(result)
+        except KeyboardInterrupt:
+            stopped = True
+        finally:
+            running.close()  # what was learned is kept
+    tell_import(results, dry_run)
     if not dry_run:
         _write_report(report or settings.index / "last-import.tsv", results)
+    fates = Counter(result.fate for result in results)
     typer.echo(in_words(fates) + (" (dry run: nothing was done)" if dry_run else "") + ".", err=True)
-    if fates[Fate.PROBLEM]:
+    if stopped:
+        typer.echo("Interrupted. The same command goes on from here.", err=True)
+    if stopped or fates[Fate.PROBLEM]:
         raise typer.Exit(1)
 
 
+@cli.command()
+def watch(
+    paths: Annotated[list[Path] | None, typer.Argument(help="Folders; else those of GLIMPSE_WATCH.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="Leave out, such as `*.png` or `*/private/*`.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Look once, take in what is whole, and end.")] = False,
+    supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
+) -> None:
+    """Take in what comes into folders, until it is stopped. The server does so by itself with GLIMPSE_WATCH.
+
+    Files are copied once nobody writes to them any more. What vanishes is told, and its picture stays.
+
+    Example: `python run.py watch ~/Pictures --exclude '*/thumbnails/*'`
+    """
+    from app.main import configure_logging, create_watcher
+
+    settings = _settings()
+    folders = paths or settings.watched_folders
+    if not folders:
+        raise typer.BadParameter("name a folder, or set GLIMPSE_WATCH")
+    configure_logging(settings)
+    if hasattr(os, "nice"):
+        os.nice(10)
+    with _told(), create_watcher(settings, folders, exclude or settings.watch_excluded) as watching:
+        if supervised:
+            threading.Thread(target=_follow_server, args=(lambda: None, watching.stop), daemon=True).start()
+        else:
+            signal.signal(signal.SIGINT, lambda *_: watching.stop())
+        signal.signal(signal.SIGTERM, lambda *_: watching.stop())
+        (watching.run_once if once else watching.run)()
+
+
 def _write_report(path: Path, results: Iterable[Imported]) -> None:
-    rows = ((result.fate.value, str(result.image_id or ""), result.name, result.reason) for result in results)
-    path.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
+    with _told(), path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file, delimiter="\t", lineterminator="\n")
+        rows.writerows((result.fate.value, result.image_id or "", result.name, result.reason) for result in results)
 
 
 @cli.command()
@@ -351,12 +385,20 @@ def _access(settings: Settings) -> Access:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """An error that was raised on purpose ends the command with its message."""
+    """An error that was raised on purpose, or by the disk, ends the command with its message."""
     try:
         yield
     except GlimpseError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
+    except OSError as error:
+        _tell_error(error)
+        raise typer.Exit(1) from error
+
+
+def _tell_error(error: OSError) -> None:
+    where = f": {error.filename}" if error.filename else ""
+    typer.echo(f"{error.strerror or error}{where}.", err=True)
 
 
 @cli.command()
@@ -400,6 +442,9 @@ def run() -> NoReturn:
         cli()
     except SystemExit as end:
         code = end.code
+    except OSError as error:  # a data folder that can't be written to, say
+        _tell_error(error)
+        code = 1
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code if isinstance(code, int) else 0 if code is None else 1)

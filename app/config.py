@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
@@ -33,6 +34,9 @@ class Settings(BaseSettings):
     )
     worker: bool = Field(True, description="Whether the server starts a worker of its own.")
     demo: bool = Field(False, description="Fill an empty gallery with pictures drawn by code.")
+    watch: str = Field("", description="Folders to take new pictures in from, with `:` between (`;` on Windows).")
+    watch_exclude: str = Field("", description="What to leave out of them, with commas between.")
+    watch_seconds: PositiveFloat = Field(60, description="Seconds between two looks at them.")
     decode_processes: PositiveInt = Field(2, description="Processes that decode pictures at once.")
     decode_seconds: PositiveFloat = Field(30, description="Seconds after which decoding one picture is given up.")
     max_file_mb: PositiveInt = Field(200, description="Largest file taken in, in megabytes.")
@@ -68,9 +72,19 @@ class Settings(BaseSettings):
             return False
 
     @property
+    def watched_folders(self) -> tuple[Path, ...]:
+        """Folders that are watched."""
+        return tuple(Path(folder) for folder in self.watch.split(os.pathsep) if folder.strip())
+
+    @property
     def known_hosts(self) -> tuple[str, ...]:
         """Names besides local ones that requests may come for."""
-        return tuple(host.strip() for host in self.hosts.split(",") if host.strip())
+        return _parts(self.hosts)
+
+    @property
+    def watch_excluded(self) -> tuple[str, ...]:
+        """Patterns of what is left out of watched folders."""
+        return _parts(self.watch_exclude)
 
     @property
     def max_pixels(self) -> int:
@@ -81,3 +95,7 @@ class Settings(BaseSettings):
     def catalog_url(self) -> str:
         """SQLAlchemy URL of the catalog."""
         return f"sqlite:///{self.index / 'catalog.sqlite3'}"
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

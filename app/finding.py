@@ -5,20 +5,26 @@ from __future__ import annotations
 import platform
 import re
 import shutil
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from app import __version__
 from app.config import Settings
 from app.errors import GlimpseError
 from app.library.library import Library
 from app.main import open_library
 from app.media.sheet import contact_sheet
 from app.media.store import Store
-from app.models import THUMBNAIL_WIDTHS, Image, ModelState
+from app.models import THUMBNAIL_WIDTHS, Image, ModelState, WatchedFolder
 from app.remote import Remote
+from app.terminal import printable
 from app.web.access import COOKIE
+from app.web.pages import SHOWN_VERSIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,7 @@ class Hit:
 
     def cells(self) -> tuple[str, ...]:
         score = "" if self.score is None else f"{self.score:.3f}"
-        return score, self.band or "", _printable(self.image.filename), self.place
+        return score, self.band or "", printable(self.image.filename), self.place
 
     def as_json(self) -> dict[str, Any]:
         values = {"score": self.score, "relevance": self.relevance, "band": self.band}
@@ -108,7 +114,7 @@ def save_hits(hits: Sequence[Hit], folder: Path) -> None:
 
 def draw_hits(hits: Sequence[Hit], file: Path) -> None:
     """Raises `GlimpseError`."""
-    labels = [f"{rank}. {_printable(hit.image.filename)}" for rank, hit in enumerate(hits, start=1)]
+    labels = [f"{rank}. {printable(hit.image.filename)}" for rank, hit in enumerate(hits, start=1)]
     sheet = contact_sheet([(hit.thumbnail, label) for hit, label in zip(hits, labels, strict=True)])
     try:
         sheet.save(file)
@@ -117,26 +123,59 @@ def draw_hits(hits: Sequence[Hit], file: Path) -> None:
 
 
 def read_status(settings: Settings) -> dict[str, Any]:
-    """Facts by name, in the order they are shown."""
+    """Facts by name, in the order they are shown; groups of them are dictionaries, and lists of dictionaries."""
     with open_library(settings) as library:
         _, told = _ask(settings, library)
         status = library.status.read()
         return {
-            "server": f"http://{settings.host}:{settings.port}" if told else "not running",
-            "model": told["model"]["name"] if told else settings.model,
-            "model state": told["model"]["state"] if told else "not loaded",
-            "pictures": status.counts.total,
-            "searchable": status.counts.indexed,
-            "to do": status.counts.to_do,
-            "failed": status.counts.failed,
-            "bytes of originals": library.images.total_bytes(),
-            "worker": "running" if status.worker.alive else "not running",
-            "pictures per second": round(status.worker.rate, 1),
-            "password": "asked for" if library.access.is_locked else "none",
+            "version": __version__,
+            "library": library.identity(),
             "folder": str(settings.data),
-            "python": platform.python_version(),
+            "server": f"http://{settings.host}:{settings.port}" if told else None,
+            "password": library.access.is_locked,
+            "pictures": {
+                "total": status.counts.total,
+                "searchable": status.counts.indexed,
+                "to_do": status.counts.to_do,
+                "failed": status.counts.failed,
+                "in_trash": library.trash.count(),
+                "bytes": library.images.total_bytes(),
+            },
+            "worker": {
+                "running": status.worker.alive,
+                "pictures_per_second": round(status.worker.rate, 1),
+                "seconds_left": status.seconds_left and round(status.seconds_left),
+                "message": status.worker.message,
+            },
+            "model": _model_of(told["model"]) if told else _model_last_used(library),
+            "bytes_free": shutil.disk_usage(settings.data).free,
+            "watched": [_watched_body(folder) for folder in library.watched.all()],
+            "versions": {"python": platform.python_version()} | {name: version(name) for name in SHOWN_VERSIONS},
         }
 
 
-def _printable(name: str) -> str:
-    return "".join(character if character.isprintable() else "\ufffd" for character in name)
+def _model_of(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What the server's own process runs."""
+    choice = told.get("choice") or {}
+    return {
+        "name": told["name"],
+        "state": told["state"],
+        "message": told["message"],
+        "space": told["space"],
+        "runs_pictures_in": choice.get("images"),
+        "runs_words_in": choice.get("texts"),
+    }
+
+
+def _model_last_used(library: Library) -> dict[str, Any]:
+    serving = library.vectors.serving()
+    space = serving.space if serving else None
+    return {"name": space and space.model, "state": "not loaded", "space": space and space.fingerprint}
+
+
+def _watched_body(folder: WatchedFolder) -> dict[str, Any]:
+    return asdict(folder) | {"watched_now": folder.is_watched(time.time()), "seen_at": _moment(folder.seen_at)}
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -6,9 +6,10 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
@@ -24,6 +25,7 @@ from app.catalog.imports import Imports
 from app.catalog.receipts import Receipts
 from app.catalog.trash import Trash
 from app.catalog.vectors import Vectors
+from app.catalog.watched import Watched
 from app.catalog.words import Words
 from app.catalog.workers import Workers
 from app.config import PROJECT, STARTER_MODEL, Settings
@@ -37,6 +39,7 @@ from app.library.library import Library
 from app.library.picture_links import PictureLinks
 from app.library.search import Searcher
 from app.library.status import StatusReader
+from app.library.watching import Watcher
 from app.media.decoding import Decoder
 from app.media.folder import Folder
 from app.media.pictures import FORMATS
@@ -118,15 +121,18 @@ def _compiled(settings: Settings) -> Compiled:
 def create_app(settings: Settings, load: LoadEncoder | None = None) -> FastAPI:
     """The web application. ``load`` makes the encoder; by default it is the model of the settings."""
     core = Core.of(settings, load)
-    process = _worker_process(settings) if settings.worker else None
+    process = _child(settings, "worker", "--supervised") if settings.worker else None
     library = _library(settings, core, process.wake if process else lambda: None)
+    beside = [process] if process else []
+    if settings.watched_folders:
+        beside.append(_child(settings, "watch", "--supervised"))
     app = FastAPI(
         title="Glimpse",
         summary="Find your own pictures by describing them.",
         version="1",
         docs_url=None,  # its page would come from a CDN; the schema is at /openapi.json
         redoc_url=None,
-        lifespan=lambda _app: _running(settings, core, library, process),
+        lifespan=lambda _app: _running(settings, core, library, beside),
     )
     limits = UploadLimits(settings.max_file_mb * 1_000_000, settings.max_files)
     renderer = Renderer(PROJECT / "templates", PROJECT / "static")
@@ -170,6 +176,8 @@ def _library(settings: Settings, core: Core, wake: Callable[[], None]) -> Librar
         searcher=_searcher(settings, core),
         status=StatusReader(core.images, core.workers, core.encoder),
         access=Access(AccessRecords(core.database)),
+        watched=Watched(core.database),
+        vectors=core.vectors,
         identity=core.database.identity,
     )
 
@@ -225,6 +233,18 @@ def create_importer(settings: Settings) -> Iterator[Importer]:
 
 
 @contextmanager
+def create_watcher(settings: Settings, folders: Sequence[Path], exclude: Sequence[str]) -> Iterator[Watcher]:
+    """Somebody who takes in what comes into folders of this machine."""
+    with create_importer(settings) as importer:
+        database = Database(settings.catalog_url)
+        try:
+            imports, watched = Imports(database), Watched(database)
+            yield Watcher(importer, imports, watched, folders, exclude, settings.watch_seconds, settings.images)
+        finally:
+            database.close()
+
+
+@contextmanager
 def create_doctor(settings: Settings) -> Iterator[Doctor]:
     """Somebody who looks at the library from outside."""
     core = Core.of(settings, None)
@@ -248,14 +268,14 @@ def open_files(settings: Settings) -> Iterator[tuple[Database, Store]]:
         core.close()
 
 
-def _worker_process(settings: Settings) -> WorkerProcess:
-    command = [sys.executable, str(PROJECT / "run.py"), "worker", "--supervised"]
+def _child(settings: Settings, *arguments: str) -> WorkerProcess:
+    command = [sys.executable, str(PROJECT / "run.py"), *arguments]
     return WorkerProcess(command, os.environ | settings.environment())
 
 
 @asynccontextmanager
 async def _running(
-    settings: Settings, core: Core, library: Library, process: WorkerProcess | None
+    settings: Settings, core: Core, library: Library, beside: Sequence[WorkerProcess]
 ) -> AsyncIterator[None]:
     """Starts what runs beside the requests, and stops it in reverse order. Nothing here waits for a model."""
     stopping = threading.Event()
@@ -263,7 +283,7 @@ async def _running(
     def start_up() -> None:
         if stopping.wait(HEAD_START_SECONDS):
             return
-        if process is not None:
+        for process in beside:
             process.start()
         core.encoder.start()
         _in_thread(library.searcher.serve)
@@ -275,7 +295,7 @@ async def _running(
         stack.callback(core.close)
         core.database.migrate()
         stack.callback(library.searcher.close)
-        if process is not None:
+        for process in beside:
             stack.callback(process.stop)
         stack.callback(stopping.set)
         _in_thread(start_up)
@@ -323,6 +343,7 @@ def configure_logging(settings: Settings) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("faiss").setLevel(logging.WARNING)
     logging.getLogger("PIL").setLevel(logging.INFO)
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
 
 

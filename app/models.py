@@ -259,6 +259,28 @@ class LibraryStatus:
         return self.counts.to_do / self.worker.rate
 
 
+@dataclass(frozen=True, slots=True)
+class WatchedFolder:
+    """What the last look at a watched folder has seen. ``seen_at``: Unix seconds. ``every``: seconds between looks."""
+
+    folder: str
+    seen_at: float
+    every: float
+    files: int = 0
+    waiting: int = 0
+    """Files that are still being written to."""
+    gone: int = 0
+    """Files that are not there any more, while their pictures are here."""
+    refused: int = 0
+    """Files that are no pictures, or can't be read."""
+    message: str | None = None
+    """Why nothing could be seen, in words for the person."""
+
+    def is_watched(self, now: float) -> bool:
+        """Whether somebody still looks, as far as can be told at ``now``, in Unix seconds."""
+        return now - self.seen_at < 3 * self.every + 60
+
+
 class Scope(StrEnum):
     """What a key opens: ``read`` looks, searches and downloads, ``write`` adds and deletes as well."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -34,6 +34,23 @@ def with_progress(results: Iterable[Imported], total: int) -> Iterator[Imported]
             yield result
 
 
+def tell_import(results: Iterable[Imported], dry: bool) -> None:
+    """What should be known by name: what would be taken (``dry``, on standard output), what is here, what is not."""
+    told: Counter[str] = Counter()
+    for result in results:
+        name = printable(result.name)
+        if result.fate is Fate.DUPLICATE:
+            sys.stderr.write(f"already here as picture {result.image_id}: {name}\n")
+        elif result.fate is Fate.PROBLEM:
+            sys.stderr.write(f"not taken: {name}: {result.reason}\n")
+        elif dry and result.fate is Fate.ADDED:
+            sys.stdout.write(f"{name}\n")
+        if result.fate is not Fate.PROBLEM and result.reason:
+            told[result.reason] += 1
+    for reason, times in told.items():
+        sys.stderr.write(f"{times:,} of them: {reason}\n")
+
+
 def in_words(fates: Counter[Fate]) -> str:
     """``12 added, 3 already here``"""
     words = {Fate.ADDED: "added", Fate.DUPLICATE: "already here", Fate.UNCHANGED: "imported before"}
@@ -52,3 +69,26 @@ def show_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*row)
     console.print(table)
+
+
+def show_facts(facts: Mapping[str, Any]) -> None:
+    """A table of what is known, and of what is not."""
+    show_table(("", ""), list(_lines(facts)))
+
+
+def _lines(facts: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in facts.items():
+        named = f"{within} {name}".strip().replace("_", " ")
+        if isinstance(value, Mapping):
+            yield from _lines(value, named)
+        elif isinstance(value, list):
+            for item in value:
+                yield from _lines(item, named)
+        else:
+            value = "–" if value is None else value
+            yield named, printable(("yes" if value else "no") if isinstance(value, bool) else str(value))
+
+
+def printable(text: str) -> str:
+    """Without what would move the cursor or change colours."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)

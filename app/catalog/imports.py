@@ -15,6 +15,10 @@ Stamp = tuple[int, int]
 """Size in bytes and time of the last change in nanoseconds: a file with the same two is the same."""
 
 
+REFUSED = 0
+"""Stands for a picture where a file was read and is none."""
+
+
 class Imports:
     """Reads and writes `imports`."""
 
@@ -30,6 +34,15 @@ class Imports:
                 for row in connection.execute(rows.where(imports.c.path.in_(paths[start : start + SQL_BATCH]))):
                     found[row.path] = (row.bytes, row.modified), row.image_id
         return found
+
+    def under(self, folder: str) -> dict[str, tuple[Stamp, int]]:
+        """All that was ever read below ``folder``, also what is no picture and what was deleted since."""
+        start = folder.rstrip("/") + "/"
+        below = imports.c.path.startswith(start, autoescape=True)
+        with self._database.reading() as connection:
+            rows = connection.execute(select(imports).where(below))
+            # Some databases compare without regard to case.
+            return {r.path: ((r.bytes, r.modified), r.image_id) for r in rows if r.path.startswith(start)}
 
     def record(self, imported: Mapping[str, tuple[Stamp, int]]) -> None:
         """Remember that these files are in the library, by path: stamp and picture."""

@@ -186,7 +186,21 @@ imports = Table(
     Column("image_id", Integer, nullable=False),
 )
 """Files that were imported, so that the next import need not read them again. ``path``: absolute, with the member of an
-archive behind ``!/``; ``modified``: nanoseconds since 1970."""
+archive behind ``!/``; ``modified``: nanoseconds since 1970; ``image_id``: 0 where it is no picture."""
+
+watched = Table(
+    "watched",
+    metadata,
+    Column("folder", Text, primary_key=True),
+    Column("seen_at", Float, nullable=False),
+    Column("every", Float, nullable=False),
+    Column("files", Integer, nullable=False),
+    Column("waiting", Integer, nullable=False),
+    Column("gone", Integer, nullable=False),
+    Column("refused", Integer, nullable=False),
+    Column("message", Text),
+)
+"""What the last look at each watched folder has seen (`app.models.WatchedFolder`)."""
 
 access = Table(
     "access",

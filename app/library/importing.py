@@ -9,17 +9,19 @@ from __future__ import annotations
 import fnmatch
 import lzma
 import os
+import stat
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from glob import escape
 from pathlib import Path
 from typing import BinaryIO
 
-from app.catalog.imports import Imports, Stamp
+from app.catalog.imports import REFUSED, Imports, Stamp
 from app.errors import InvalidInput
 from app.library.intake import Intake, Origin
 from app.media.store import CHUNK, Incoming, Store
@@ -33,8 +35,12 @@ PICTURES = frozenset({
 ARCHIVE = ".zip"
 MOST_MEMBERS = 200_000
 """Files in one archive: more is no collection of pictures but an attack on the memory of who lists them."""
+LARGE, MOST_TIMES = 2_000_000_000, 100
+"""An archive that says it unpacks to more bytes than the first, and to more than so many times its own size, is a bomb:
+pictures hardly shrink."""
 BATCH = 200
 """Files looked up, and remembered, at once."""
+COPIED = "It was copied: hard links reach no other volume, and no archive."
 _UNREADABLE = (
     OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
 )  # fmt: skip
@@ -88,12 +94,16 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """One line of the report."""
+    """One line of the report. ``reason``: why it is a problem, or what was not done as asked."""
 
     name: str
     fate: Fate
     image_id: int | None = None
     reason: str = ""
+    refused: bool = False
+    """It was read and is no picture, or too large: reading it again changes nothing until it changes."""
+    gone: bool = False
+    """It was moved."""
 
 
 class Importer:
@@ -104,21 +114,28 @@ class Importer:
         self._imports = imports
         self._store = store
         self._max_bytes = max_bytes
+        self._archives = _Archives()
 
-    def run(self, sources: Sequence[Source], mode: Mode = Mode.COPY, dry: bool = False) -> Iterator[Imported]:
+    def run(self, sources: Sequence[Source], mode: Mode = Mode.COPY, dry: bool = False) -> Generator[Imported]:
         """Import, in order. ``dry``: only say what would be looked at. May be given up after any of them."""
-        for start in range(0, len(sources), BATCH):
-            batch = sources[start : start + BATCH]
-            known = self._imports.known([source.name for source in batch])
-            learned: dict[str, tuple[Stamp, int]] = {}
-            try:
-                for source in batch:
-                    result = self._one(source, mode, dry, known.get(source.name))
-                    if result.image_id is not None and result.fate is not Fate.UNCHANGED:
+        with closing(self._archives):
+            for start in range(0, len(sources), BATCH):
+                yield from self._run_batch(sources[start : start + BATCH], mode, dry)
+
+    def _run_batch(self, batch: Sequence[Source], mode: Mode, dry: bool) -> Iterator[Imported]:
+        known = self._imports.known([source.name for source in batch])
+        learned: dict[str, tuple[Stamp, int]] = {}
+        try:
+            for source in batch:
+                result = self._one(source, mode, dry, known.get(source.name))
+                if not dry and not result.gone and result.fate is not Fate.UNCHANGED:
+                    if result.image_id is not None:
                         learned[source.name] = source.stamp, result.image_id
-                    yield result
-            finally:
-                self._imports.record(learned)
+                    elif result.refused:
+                        learned[source.name] = source.stamp, REFUSED
+                yield result
+        finally:
+            self._imports.record(learned)
 
     def _one(self, source: Source, mode: Mode, dry: bool, known: tuple[Stamp, int] | None) -> Imported:
         if known is not None and known[0] == source.stamp:
@@ -127,64 +144,120 @@ class Importer:
             return Imported(source.name, Fate.UNCHANGED, known[1])
         if source.stamp[0] > self._max_bytes:
             limit = f"It is larger than {self._max_bytes // 1_000_000:,} MB (GLIMPSE_MAX_FILE_MB)."
-            return Imported(source.name, Fate.PROBLEM, reason=limit)
+            return Imported(source.name, Fate.PROBLEM, reason=limit, refused=True)
         return Imported(source.name, Fate.ADDED) if dry else self._take_in(source, mode)
 
     def _take_in(self, source: Source, mode: Mode) -> Imported:
         try:
-            with self._incoming(source, mode) as incoming:
+            with ExitStack() as stack:
+                linked = self._linked(source) if mode is Mode.LINK else None
+                incoming = stack.enter_context(linked or self._copied(source))
                 result = self._intake.add(incoming, source.filename, source.origin)
         except _UNREADABLE as error:
             return Imported(source.name, Fate.PROBLEM, reason=_reason(error))
         if result.outcome is Outcome.REJECTED:
-            return Imported(source.name, Fate.PROBLEM, reason=result.reason or "")
-        if mode is Mode.MOVE and source.member is None and _stamp(source.path) == source.stamp:
-            source.path.unlink()
+            return Imported(source.name, Fate.PROBLEM, reason=result.reason or "", refused=True)
         fate = Fate.ADDED if result.outcome is Outcome.ADDED else Fate.DUPLICATE
-        return Imported(source.name, fate, result.image_id)
+        imported = Imported(source.name, fate, result.image_id)
+        if mode is Mode.LINK and linked is None:
+            return replace(imported, reason=COPIED)
+        return _moved(source, imported) if mode is Mode.MOVE and source.member is None else imported
+
+    def _linked(self, source: Source) -> Incoming | None:
+        """``None``: on another volume, on one without links, or inside an archive."""
+        try:
+            return None if source.member else self._store.linked(source.path)
+        except OSError:
+            return None
 
     @contextmanager
-    def _incoming(self, source: Source, mode: Mode) -> Iterator[Incoming]:
-        if mode is Mode.LINK and source.member is None:
-            try:
-                linked = self._store.linked(source.path)
-            except OSError:  # another volume, or one without links
-                pass
-            else:
-                with linked:
-                    yield linked
-                return
-        with self._intake.incoming() as incoming, _opened(source) as file:
+    def _copied(self, source: Source) -> Iterator[Incoming]:
+        before = _stamp(source.path)
+        with self._intake.incoming() as incoming, self._archives.open(source) as file:
             while part := file.read(CHUNK):
                 if incoming.bytes + len(part) > self._max_bytes:  # an archive may lie about the size of its members
                     raise ValueError(f"it is larger than {self._max_bytes // 1_000_000:,} MB (GLIMPSE_MAX_FILE_MB)")
                 incoming.write(part)
+            if _stamp(source.path) != before:
+                raise ValueError("it is being written to; import it again when it is whole")
             yield incoming
 
 
-def find_sources(paths: Iterable[Path], exclude: Sequence[str] = ()) -> Iterator[Source | Imported]:
+class _Archives:
+    """Keeps the archive open that was read last: its members follow each other, and its list is long."""
+
+    def __init__(self) -> None:
+        self._open: tuple[Path, zipfile.ZipFile] | None = None
+
+    @contextmanager
+    def open(self, source: Source) -> Iterator[BinaryIO]:
+        """The bytes of a source."""
+        if source.member is None:
+            with source.path.open("rb") as file:
+                yield file
+            return
+        if self._open is None or self._open[0] != source.path:
+            self.close()
+            self._open = source.path, zipfile.ZipFile(source.path)
+        with self._open[1].open(source.member) as member:
+            yield member  # type: ignore[misc]
+
+    def close(self) -> None:
+        if self._open is not None:
+            self._open[1].close()
+            self._open = None
+
+
+def _moved(source: Source, imported: Imported) -> Imported:
+    """Take the file away, now that it is here for sure; unless it has changed meanwhile."""
+    try:
+        if _stamp(source.path) != source.stamp:
+            return imported
+        source.path.unlink()
+    except OSError as error:
+        return replace(imported, reason=f"It is here, and could not be taken away there: {error.strerror}.")
+    return replace(imported, gone=True)
+
+
+def find_sources(
+    paths: Iterable[Path], exclude: Sequence[str] = (), library: Path | None = None
+) -> Iterator[Source | Imported]:
     """Files to import, in the order of their names, and what can't be looked into.
 
     Folders are gone through to the bottom; links to folders are not followed. ``exclude``: patterns such as ``*.png``
-    or ``*/private/*``, held against name and whole path. Raises `InvalidInput` for a path that is not there.
+    or ``*/private/*``, held against name and whole path. What lies in the folder ``library`` is left out: those are
+    the originals themselves. Raises `InvalidInput` for a path that is not there.
     """
+    patterns = [pattern.rstrip("/") for pattern in exclude]
+    if library is not None:
+        patterns.append(escape(str(library.resolve())))
+        inside = [path for path in paths if path.resolve().is_relative_to(library.resolve())]
+        if inside:
+            raise InvalidInput(f"{inside[0]} belongs to the library itself: what lies there is here already.")
     for path in paths:
         if path.is_dir():
-            yield from _in_folder(path.resolve(), exclude)
+            yield from _in_folder(path.resolve(), patterns)
         elif path.is_file():
-            yield from _in_file(path.resolve(), exclude)
+            yield from _in_file(path.resolve(), patterns)
         else:
             raise InvalidInput(f"There is no file or folder {path}.")
+
+
+def folders_below(folder: Path, exclude: Sequence[str] = ()) -> Iterator[Path]:
+    """``folder`` and every folder in it that `find_sources` would look into."""
+    for place, folders, _ in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not is_excluded(Path(place, name), exclude))
+        yield Path(place)
 
 
 def _in_folder(folder: Path, exclude: Sequence[str]) -> Iterator[Source | Imported]:
     problems: list[Imported] = []
 
     def complain(error: OSError) -> None:
-        problems.append(Imported(str(error.filename), Fate.PROBLEM, reason=_reason(error)))
+        problems.append(Imported(Source(Path(error.filename), (0, 0)).name, Fate.PROBLEM, reason=_reason(error)))
 
     for place, folders, names in os.walk(folder, onerror=complain):
-        folders[:] = sorted(name for name in folders if not _is_excluded(Path(place, name), exclude))
+        folders[:] = sorted(name for name in folders if not is_excluded(Path(place, name), exclude))
         for name in sorted(names):
             path = Path(place, name)
             if path.suffix.lower() in PICTURES or path.suffix.lower() == ARCHIVE:
@@ -195,7 +268,7 @@ def _in_folder(folder: Path, exclude: Sequence[str]) -> Iterator[Source | Import
 
 
 def _in_file(path: Path, exclude: Sequence[str]) -> Iterator[Source | Imported]:
-    if _is_excluded(path, exclude):
+    if is_excluded(path, exclude):
         return
     try:
         stamp = _stamp(path)
@@ -212,9 +285,11 @@ def _in_archive(path: Path, stamp: Stamp, exclude: Sequence[str]) -> Iterator[So
         members = [member for member in archive.infolist() if not member.is_dir()]
     if len(members) > MOST_MEMBERS:
         raise ValueError(f"it holds more than {MOST_MEMBERS:,} files")
+    if sum(member.file_size for member in members) > max(LARGE, MOST_TIMES * stamp[0]):
+        raise ValueError(f"it says that it unpacks to more than {MOST_TIMES} times its size, as pictures never do")
     for member in members:
         name = Path(member.filename)
-        if name.suffix.lower() in PICTURES and not _is_excluded(path / name, exclude):
+        if name.suffix.lower() in PICTURES and not is_excluded(path / name, exclude):
             yield Source(path, (member.file_size, _moment(member, stamp)), member.filename)
 
 
@@ -226,22 +301,16 @@ def _moment(member: zipfile.ZipInfo, stamp: Stamp) -> int:
         return stamp[1]
 
 
-@contextmanager
-def _opened(source: Source) -> Iterator[BinaryIO]:
-    if source.member is None:
-        with source.path.open("rb") as file:
-            yield file
-        return
-    with zipfile.ZipFile(source.path) as archive, archive.open(source.member) as member:
-        yield member  # type: ignore[misc]
-
-
 def _stamp(path: Path) -> Stamp:
+    """Raises `OSError`, `ValueError` for what is no file: opening a pipe, say, would wait for ever."""
     found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("it is no file")
     return found.st_size, found.st_mtime_ns
 
 
-def _is_excluded(path: Path, exclude: Sequence[str]) -> bool:
+def is_excluded(path: Path, exclude: Sequence[str]) -> bool:
+    """Whether one of these patterns fits the name or the whole path."""
     return any(fnmatch.fnmatch(path.name, pattern) or fnmatch.fnmatch(str(path), pattern) for pattern in exclude)
 
 

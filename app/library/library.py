@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from app.catalog.images import Images
 from app.catalog.receipts import Receipts
 from app.catalog.trash import Trash
+from app.catalog.vectors import Vectors
+from app.catalog.watched import Watched
 from app.library.access import Access
 from app.library.intake import Intake
 from app.library.search import Searcher
@@ -27,5 +29,7 @@ class Library:
     searcher: Searcher
     status: StatusReader
     access: Access
+    watched: Watched
+    vectors: Vectors
     identity: Callable[[], str]
     """Which library this is: a UUID."""

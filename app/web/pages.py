@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import time
 from datetime import datetime
 from importlib.metadata import version
 from typing import Annotated, Literal
@@ -14,6 +15,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import NaiveDatetime
 from starlette.concurrency import run_in_threadpool
 
+from app import __version__
 from app.catalog.images import Place
 from app.errors import InvalidInput, ModelNotReady, ModelUnavailable, NotFound, PictureError, TooLarge
 from app.library.library import Library
@@ -254,13 +256,15 @@ class Pages:
         return self._renderer.page(request, TrashedPage(self._library.status.read(), item))
 
     def status(self, request: Request) -> HTMLResponse:
-        versions = [(name, version(name)) for name in SHOWN_VERSIONS]
+        versions = [("glimpse", __version__), ("python", platform.python_version())]
         page = StatusPage(
             status=self._library.status.read(),
             data_folder=self._data_folder,
             bytes_of_originals=self._library.images.total_bytes(),
-            versions=(("python", platform.python_version()), *versions),
+            versions=(*versions, *((name, version(name)) for name in SHOWN_VERSIONS)),
             locked=self._library.access.is_locked,
+            watched=self._library.watched.all(),
+            now=time.time(),
         )
         return self._renderer.page(request, page)
 

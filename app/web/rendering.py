@@ -34,6 +34,7 @@ from app.models import (
     Reason,
     Results,
     UploadResult,
+    WatchedFolder,
 )
 from app.web.filters import Chip, FilterForm, chips_of, search_url
 from app.web.timeline import Year
@@ -308,6 +309,9 @@ class StatusPage:
     versions: tuple[tuple[str, str], ...]
     locked: bool
     """Whether a password is asked for."""
+    watched: tuple[WatchedFolder, ...]
+    now: float
+    """Unix seconds."""
 
 
 @dataclass(frozen=True, slots=True)

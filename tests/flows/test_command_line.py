@@ -5,9 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import os
+import pty
+import re
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+import tomllib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +26,11 @@ from tests.pictures import picture, text_file
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
 
 
+RIGHTS = "-dac_override,-dac_read_search"
+LIKE_ANYBODY = ("setpriv", f"--bounding-set={RIGHTS}", f"--inh-caps={RIGHTS}")
+"""Root without its right to read everything."""
+
+
 class Terminal:
     """Runs commands on one library. ``server`` serves the same one when it is started."""
 
@@ -29,8 +39,10 @@ class Terminal:
         self._environment = clean_environment(folder)
         self._options = ("--port", str(self.server.port), "--data", str(folder / "data"))
 
-    def run(self, *arguments: str, code: int = 0, text: str | None = None) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "run.py", *self._options, *arguments]
+    def run(
+        self, *arguments: str, code: int = 0, text: str | None = None, before: Sequence[str] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        command = [*before, sys.executable, "run.py", *self._options, *arguments]
         ended = subprocess.run(
             command, cwd=PROJECT, env=self._environment, capture_output=True, text=True, timeout=120, input=text
         )
@@ -41,6 +53,33 @@ class Terminal:
     def json(self, *arguments: str) -> Any:
         """What a command says with `--json`: nothing else may stand on its standard output."""
         return json.loads(self.run(*arguments, "--json").stdout)
+
+    def start(self, *arguments: str, stderr: int = subprocess.PIPE, **options: Any) -> subprocess.Popen[str]:
+        """A command that goes on until it is stopped."""
+        command = [sys.executable, "run.py", *self._options, *arguments]
+        environment = self._environment | options.pop("environment", {})
+        return subprocess.Popen(command, cwd=PROJECT, env=environment, stderr=stderr, text=True, **options)
+
+    def run_on_screen(self, *arguments: str, **environment: str) -> tuple[str, str]:
+        """Standard output, and what is shown on a terminal that standard error is."""
+        screen, end = pty.openpty()
+        process = self.start(*arguments, stderr=end, stdout=subprocess.PIPE, environment=environment)
+        os.close(end)
+        shown = b""
+        while True:
+            try:
+                part = os.read(screen, 4096)
+            except OSError:  # the other side is closed
+                break
+            if not part:
+                break
+            shown += part
+        os.close(screen)
+        assert process.stdout is not None
+        out = process.stdout.read()
+        process.stdout.close()
+        process.wait(60)
+        return out, shown.decode(errors="replace")
 
 
 @pytest.fixture
@@ -73,14 +112,16 @@ def test_a_folder_is_imported_searched_and_looked_after(terminal: Terminal, disk
     assert fates["again.jpg"] == "added"
     assert fates["red wall.jpg"] == "duplicate"
     assert "6 imported before, 1 not taken." in terminal.run("import", str(disk), code=1).stderr
-    assert terminal.json("status")["pictures"] == 5
-    assert terminal.json("status")["server"] == "not running"
+    assert terminal.json("status")["pictures"]["total"] == 5
+    assert terminal.json("status")["server"] is None
 
     terminal.server.start()
     wait_for(lambda: terminal.server.counts()["indexed"] == 5)
     wait_for(lambda: terminal.server.client.get("/readyz").status_code == 200)
     status = terminal.json("status")
-    assert (status["model"], status["searchable"], status["worker"]) == ("starter", 5, "running")
+    assert (status["model"]["name"], status["pictures"]["searchable"], status["worker"]["running"]) == (
+        "starter", 5, True,
+    )  # fmt: skip
     warm = terminal.json("search", "something red", "--top", "2")
     assert warm[0]["filename"] == "again.jpg"
     assert len(warm) == 2
@@ -107,8 +148,8 @@ def test_with_a_password_set_a_running_server_answers_the_command_line(terminal:
     terminal.run("import", str(disk / "red wall.jpg"))
     terminal.run("password", text="correct horse\n")
     terminal.server.start()
-    wait_for(lambda: terminal.json("status")["searchable"] == 1)
-    assert terminal.json("status")["server"] != "not running"
+    wait_for(lambda: terminal.json("status")["pictures"]["searchable"] == 1)
+    assert terminal.json("status")["server"] is not None
     assert terminal.server.client.get("/api/v1/status").status_code == 401
     key = terminal.run("keys", "add", "frame").stdout.strip()
     terminal.server.client.headers["Authorization"] = f"Bearer {key}"
@@ -144,6 +185,188 @@ def test_an_import_is_interrupted_and_goes_on(terminal: Terminal, tmp_path: Path
     ended = terminal.run("import", str(folder))
     here = len(list((tmp_path / "data" / "images").glob("??/*.png")))
     assert here == 400
-    assert terminal.json("status")["pictures"] == 400
+    assert terminal.json("status")["pictures"]["total"] == 400
     assert "400 imported before" in terminal.run("import", str(folder)).stderr
     assert "not taken" not in ended.stderr
+
+
+TINY = int(os.environ.get("GLIMPSE_TEST_IMPORT", "300"))
+"""Files in the large import; 10,000 take a minute."""
+
+
+def tiny_pictures(folder: Path, count: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        Image.new("RGB", (8, 8), (number % 256, number // 256, 9)).save(folder / f"{number:05}.png", compress_level=1)
+
+
+def test_thousands_of_tiny_files_come_in_beside_a_running_server(terminal: Terminal, tmp_path: Path) -> None:
+    tiny_pictures(tmp_path / "tiny", TINY)
+    terminal.server.start()
+    imported = terminal.start("import", str(tmp_path / "tiny"))
+    while imported.poll() is None:
+        assert terminal.server.client.get("/").status_code == 200
+        time.sleep(0.2)
+    assert imported.communicate()[1].splitlines()[-1] == f"{TINY:,} added."
+    assert terminal.server.counts()["total"] == TINY
+    told = terminal.run("import", str(tmp_path / "tiny")).stderr
+    assert f"{TINY:,} imported before." in told
+
+
+def test_a_stranger_disk_is_imported_as_far_as_it_can_be(terminal: Terminal, disk: Path) -> None:
+    (disk / "loop").symlink_to(disk, target_is_directory=True)
+    (disk / "itself.jpg").symlink_to("itself.jpg")
+    os.mkfifo(disk / "pipe.png")
+    for name in (b"caf\xe9.jpg", b"new\nline.jpg", b"\x1b[31mred.jpg", "日本 の 写真.jpg".encode()):
+        with open(os.fsencode(disk) + b"/" + name, "wb") as file:
+            file.write(picture("purple"))
+    told = terminal.run("import", str(disk), "--dry-run", code=1)
+    assert "日本 の 写真.jpg" in told.stdout
+    assert "\x1b" not in told.stdout + told.stderr
+    assert terminal.json("status")["pictures"]["total"] == 0
+    told = terminal.run("import", str(disk), code=1)
+    assert "6 added, 4 already here, 3 not taken." in told.stderr
+    assert "\x1b" not in told.stderr
+    assert "already here as picture" in told.stderr
+
+
+def test_what_is_left_out_moved_and_linked(terminal: Terminal, disk: Path, tmp_path: Path) -> None:
+    again = disk / "again.jpg"
+    assert "1 added" in terminal.run("import", str(disk), "--exclude", "* wall.jpg", "--exclude", "broken*").stderr
+    report = tmp_path / "report.tsv"
+    told = terminal.run("import", str(disk), "--link", "--exclude", "broken*", "--report", str(report)).stderr
+    assert "4 added, 1 already here, 1 imported before." in told
+    assert report.read_text().count("duplicate") == 1
+    assert len({os.stat(path).st_ino for path in (tmp_path / "data" / "images").glob("??/*.jpeg")}) == 5
+    assert sum(os.stat(path).st_nlink == 2 for path in disk.glob("* wall.jpg")) == 4
+    terminal.run("import", str(disk), "--move", "--exclude", "broken*")
+    assert [path.name for path in disk.iterdir()] == ["broken.jpg"]
+    assert not again.exists()
+    assert terminal.json("status")["pictures"]["total"] == 5
+    assert "library itself" in terminal.run("import", "--move", str(tmp_path / "data" / "images"), code=1).stderr
+
+
+def test_files_of_another_volume_are_copied_instead_of_linked(terminal: Terminal, tmp_path: Path) -> None:
+    elsewhere = Path("/dev/shm") / f"glimpse-{os.getpid()}"  # noqa: S108 - memory, hence another volume
+    if not Path("/dev/shm").is_dir() or os.stat("/dev/shm").st_dev == os.stat(tmp_path).st_dev:  # noqa: S108
+        pytest.skip("there is no second volume on this machine")
+    try:
+        tiny_pictures(elsewhere, 3)
+        assert "3 of them: It was copied" in terminal.run("import", str(elsewhere), "--link").stderr
+    finally:
+        for path in elsewhere.iterdir():
+            path.unlink()
+        elsewhere.rmdir()
+
+
+def test_files_of_others_cost_themselves(terminal: Terminal, disk: Path) -> None:
+    (disk / "red wall.jpg").chmod(0)
+    (disk / "closed").mkdir()
+    (disk / "closed").chmod(0)
+    told = terminal.run("import", str(disk), code=1, before=LIKE_ANYBODY if os.geteuid() == 0 else ()).stderr
+    (disk / "closed").chmod(0o700)
+    assert "red wall.jpg: It can't be read: Permission denied." in told
+    assert "closed: It can't be read: Permission denied." in told
+    assert "5 added, 3 not taken." in told
+
+
+def test_an_import_that_is_interrupted_says_how_far_it_came(terminal: Terminal, tmp_path: Path) -> None:
+    tiny_pictures(tmp_path / "many", 600)
+    process = terminal.start("import", str(tmp_path / "many"), start_new_session=True)
+    wait_for(lambda: len(list((tmp_path / "data" / "images").glob("??/*.png"))) > 10)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Interrupted. The same command goes on from here." in told
+    assert "Traceback" not in told
+    added = int(re.findall(r"([\d,]+) added", told)[0].replace(",", ""))
+    assert 10 < added < 600
+    assert f"{added:,} imported before" in terminal.run("import", str(tmp_path / "many")).stderr
+
+
+def test_progress_is_shown_on_a_terminal_only_and_colours_only_where_they_are_wanted(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    tiny_pictures(tmp_path / "some", 100)
+    out, shown = terminal.run_on_screen("import", str(tmp_path / "some"), TERM="xterm-256color", NO_COLOR="1")
+    assert out == ""
+    assert "100/100" in shown
+    assert not re.search(r"\x1b\[[\d;]*(3[0-7]|9[0-7]|38;)[\d;]*m", shown)
+    _, coloured = terminal.run_on_screen("import", str(tmp_path / "some"), TERM="xterm-256color")
+    assert re.search(r"\x1b\[[\d;]*(3[0-7]|9[0-7]|38;)[\d;]*m", coloured)
+    assert "/100" not in terminal.run("import", str(tmp_path / "some")).stderr
+
+
+def test_what_reads_the_data_may_stop_reading(terminal: Terminal, disk: Path) -> None:
+    terminal.run("import", str(disk), code=1)
+    process = terminal.start("status", stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert "Traceback" not in process.stderr.read()
+    process.stderr.close()
+    process.wait(60)
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_in_a_line(terminal: Terminal) -> None:
+    assert "/proc/nowhere" in terminal.run("--data", "/proc/nowhere", "status", code=1).stderr
+
+
+def test_status_tells_the_version_that_the_project_has(terminal: Terminal) -> None:
+    version = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    assert terminal.json("status")["version"] == version
+    lines = terminal.run("status").stdout.splitlines()
+    assert f"version\t{version}" in lines
+    assert "server\t–" in lines
+
+
+def test_a_watched_folder_is_looked_after_also_after_a_crash(terminal: Terminal, disk: Path) -> None:
+    (disk / "broken.jpg").unlink()
+    watching = terminal.start("watch", str(disk), stderr=subprocess.DEVNULL)
+    wait_for(lambda: terminal.json("status")["pictures"]["total"] == 5)
+    watching.kill()
+    watching.wait()
+    watching = terminal.start("watch", str(disk), stderr=subprocess.PIPE)
+    tiny_pictures(disk / "more", 3)
+    (disk / "red wall.jpg").unlink()
+
+    def seen() -> tuple[int, int, bool]:
+        [folder] = terminal.json("status")["watched"]
+        return folder["files"], folder["gone"], folder["watched_now"]
+
+    wait_for(lambda: terminal.json("status")["pictures"]["total"] == 8)
+    wait_for(lambda: seen() == (8, 1, True))
+    watching.terminate()
+    _, told = watching.communicate(timeout=60)
+    assert watching.returncode == 0
+    assert told.count("picture added") == 3
+    assert told.count("file is gone, its picture stays") == 1
+    assert terminal.json("status")["watched"] == []
+    tiny_pictures(disk / "again", 4)
+    assert "picture added" in terminal.run("watch", "--once", str(disk)).stderr
+    assert terminal.json("status")["pictures"]["total"] == 9
+    assert "name a folder" in terminal.run("watch", code=2).stderr
+
+
+def test_the_server_watches_folders_by_a_setting(tmp_path: Path) -> None:
+    first, second, left = (tmp_path / name for name in ("first one", "second", "second/left out"))
+    tiny_pictures(first, 2)
+    tiny_pictures(left, 5)
+    folders = os.pathsep.join([str(first), str(second)])
+    options = {"GLIMPSE_WATCH": folders, "GLIMPSE_WATCH_EXCLUDE": "left out,*.bmp", "GLIMPSE_WATCH_SECONDS": "1"}
+    server = Server(tmp_path / "data", **options)
+    try:
+        server.start()
+        wait_for(lambda: server.counts()["total"] == 2)
+        tiny_pictures(second / "below", 4)
+        wait_for(lambda: server.counts()["total"] == 4)
+        wait_for(lambda: "Looked at" in server.client.get("/status").text)
+        page = server.client.get("/status").text
+        assert str(first) in page
+        [watcher] = server.processes("run.py watch")
+        os.kill(watcher, signal.SIGKILL)
+        wait_for(lambda: server.processes("run.py watch") not in ([], [watcher]))
+        assert server.terminate() == 0
+        assert server.processes() == []
+    finally:
+        server.close()

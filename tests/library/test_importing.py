@@ -144,7 +144,7 @@ class TestImporting:
         running = importer.run(sources(disk))
         for _ in range(7):
             next(running)
-        running.close()  # type: ignore[attr-defined]  # Ctrl-C
+        running.close()  # Ctrl-C
         again = Counter(result.fate for result in importer.run(sources(disk)))
         assert again == {Fate.UNCHANGED: 7, Fate.ADDED: 13}
         assert rooms.images.counts().total == 20
@@ -225,7 +225,9 @@ class TestModes:
 
         monkeypatch.setattr(os, "link", refuse)
         path = put(disk / "red.jpg", picture("red"))
-        assert fates(list(importer.run(sources(disk), Mode.LINK))) == {"red.jpg": Fate.ADDED}
+        [result] = importer.run(sources(disk), Mode.LINK)
+        assert result.fate is Fate.ADDED
+        assert result.reason.startswith("It was copied")
         [found] = rooms.store.found_originals()
         assert not rooms.store.original(*found).samefile(path)
         assert not list((rooms.store.root / ".incoming").iterdir())
@@ -267,3 +269,90 @@ class TestArchives:
         path = put(disk / "damaged.zip", buffer.getvalue().replace(noise[100:200], bytes(100)))
         results = fates(list(importer.run(sources(path))))
         assert results == {"1.jpg": Fate.PROBLEM, "2.jpg": Fate.ADDED}
+
+    def test_one_that_says_it_unpacks_to_far_more_than_its_size_is_not_opened(
+        self, disk: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("app.library.importing.LARGE", 1000)
+        path = disk / "bomb.zip"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
+            made.writestr("zeros.png", bytes(1_000_000))
+        [problem] = find_sources([path])
+        assert isinstance(problem, Imported)
+        assert "100 times its size" in problem.reason
+
+    def test_its_list_is_read_once(self, importer: Importer, disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = archive(disk / "many.zip", {f"{n}.jpg": data for n, data in enumerate(unique_pictures(20))})
+        found = sources(path)
+        opened: list[object] = []
+        made = zipfile.ZipFile.__init__
+
+        def count(self: zipfile.ZipFile, *arguments: object, **options: object) -> None:
+            opened.append(arguments)
+            made(self, *arguments, **options)  # type: ignore[call-overload]
+
+        monkeypatch.setattr(zipfile.ZipFile, "__init__", count)
+        assert {result.fate for result in importer.run(found)} == {Fate.ADDED}
+        assert len(opened) == 1
+
+
+class TestWhatIsLeftAlone:
+    def test_the_library_itself(self, importer: Importer, rooms: Rooms, disk: Path) -> None:
+        """Moving its originals away, as duplicates of themselves, would be the end of them."""
+        rooms.add("red")
+        [found_original] = rooms.store.found_originals()
+        original = rooms.store.original(*found_original)
+        for path in (rooms.store.root, original, original.parent):
+            with pytest.raises(InvalidInput, match="library itself"):
+                list(find_sources([path], library=rooms.store.root))
+        put(disk / "blue.jpg", picture("blue"))
+        (disk / "shortcut").symlink_to(rooms.store.root)
+        found = [item for item in find_sources([rooms.folder], library=rooms.store.root) if isinstance(item, Source)]
+        assert [source.filename for source in found] == ["blue.jpg"]
+        list(importer.run(found, Mode.MOVE))
+        assert original.is_file()
+
+    def test_pipes_and_links_that_lead_nowhere(self, disk: Path) -> None:
+        os.mkfifo(disk / "pipe.jpg")
+        (disk / "loop.png").symlink_to("loop.png")
+        (disk / "nowhere.gif").symlink_to("there is nothing")
+        found = list(find_sources([disk]))
+        assert fates([item for item in found if isinstance(item, Imported)]) == dict.fromkeys(
+            ("loop.png", "nowhere.gif", "pipe.jpg"), Fate.PROBLEM
+        )
+        assert len(found) == 3
+
+    def test_a_file_that_grows_while_it_is_read(
+        self, importer: Importer, rooms: Rooms, disk: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = put(disk / "red.jpg", picture("red"))
+        found = sources(disk)
+        took = rooms.store.incoming
+
+        def grow() -> object:
+            with path.open("ab") as file:
+                file.write(b"more")
+            return took()
+
+        monkeypatch.setattr(rooms.store, "incoming", grow)
+        [result] = importer.run(found)
+        assert "being written to" in result.reason
+        assert rooms.images.counts().total == 0
+
+
+def test_what_could_not_be_moved_away_is_here_and_says_so(
+    importer: Importer, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(disk / "red.jpg", picture("red"))
+    found = sources(disk)
+
+    def refuse(_path: Path, **_options: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    unlink = Path.unlink
+    monkeypatch.setattr(
+        Path, "unlink", lambda path, **options: (refuse if path.name == "red.jpg" else unlink)(path, **options)
+    )
+    [result] = importer.run(found, Mode.MOVE)
+    assert result.fate is Fate.ADDED
+    assert "Read-only file system" in result.reason

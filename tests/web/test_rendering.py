@@ -131,7 +131,15 @@ def every_page(image: Image, status: LibraryStatus = IDLE) -> Iterator[Page]:
         ),
     )
     yield ProblemsPage(status, (replace(image, state=ImageState.FAILED, reason=name),), "/problems?before=3")
-    yield StatusPage(status, "/srv/pictures", 1_830_000_000, (("python", "3.11"),), locked=bool(status.counts.total))
+    yield StatusPage(
+        status,
+        "/srv/pictures",
+        1_830_000_000,
+        (("python", "3.11"),),
+        locked=bool(status.counts.total),
+        watched=(),
+        now=0,
+    )
     yield LoginPage(f"/search?q={name}", "This is not the password.")
     yield ErrorPage(status, 404, "Not here", name)
     yield ErrorPage(None, 500, "This did not work", name)
@@ -459,9 +467,9 @@ def test_the_status_page_tells_how_the_model_is_run_and_what_was_tried(renderer:
     trials = (Trial("images", "torch fp32", 6.1, 1.0, 1.0), Trial("images", "onnx int8", 38.0, 0.99986, 0.97))
     choice = Choice("onnx int8", "onnx fp32", trials, "int8 changes too much <here>.")
     status = replace(IDLE, model=replace(READY, choice=choice))
-    html = text(renderer.page(asked(), StatusPage(status, "/srv/pictures", 0, (), locked=False)))
+    html = text(renderer.page(asked(), StatusPage(status, "/srv/pictures", 0, (), locked=False, watched=(), now=0)))
     assert "<code>onnx int8</code> for pictures, <code>onnx fp32</code> for words" in html
     assert "38 per second, 0.9999 like float32, 97 % find the same" in html
     assert "too much &lt;here&gt;." in html
-    plain = text(renderer.page(asked(), StatusPage(IDLE, "/srv/pictures", 0, (), locked=False)))
+    plain = text(renderer.page(asked(), StatusPage(IDLE, "/srv/pictures", 0, (), locked=False, watched=(), now=0)))
     assert "Runs in" not in plain
