@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from app.library.backup import Copied
     from app.library.importing import Imported
 
+MOST_CONNECTIONS = 500
+"""Beyond that, requests are answered 503: a process may have 1,024 open files on many systems."""
+
 cli = typer.Typer(
     add_completion=False, no_args_is_help=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
 )
@@ -82,6 +85,8 @@ def _serve(reload: bool) -> None:
         reload_dirs=["app", "templates"] if reload else None,
         log_config=None,
         server_header=False,
+        http="app.web.connections:PatientConnection",
+        limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=5,
     )
 

@@ -5,13 +5,34 @@ from __future__ import annotations
 import os
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from limits import parse
+from limits.errors import ConfigurationError
+from limits.storage import storage_from_string
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT = Path(__file__).resolve().parent.parent
 STARTER_MODEL = PROJECT / "models" / "starter"
+
+
+def _checked_rate(rate: str) -> str:
+    if rate:
+        parse(rate)  # raises `ValueError`
+    return rate
+
+
+def _checked_storage(uri: str) -> str:
+    try:
+        storage_from_string(f"async+{uri}")
+    except ConfigurationError as error:
+        raise ValueError(f"rates can't be counted there: {error}") from error
+    return uri
+
+
+Rate = Annotated[str, AfterValidator(_checked_rate)]
+"""As `limits` writes them: ``30/second``, ``10/5 minutes``; nothing for no limit."""
 
 
 class Settings(BaseSettings):
@@ -42,6 +63,16 @@ class Settings(BaseSettings):
     max_file_mb: PositiveInt = Field(200, description="Largest file taken in, in megabytes.")
     max_megapixels: PositiveInt = Field(80, description="Largest picture taken in, in megapixels.")
     max_files: PositiveInt = Field(5000, description="Most files in one upload.")
+    max_upload_mb: PositiveInt = Field(20_000, description="Largest upload of any number of files, in megabytes.")
+    max_uploads: PositiveInt = Field(8, description="Uploads that one address may have under way at once.")
+    idle_seconds: PositiveFloat = Field(60, description="Seconds after which an upload that stands still is given up.")
+    request_rate: Rate = Field("200/second", description="Most requests of one address, previews not counted.")
+    search_rate: Rate = Field("30/second", description="Most searches of one address.")
+    picture_rate: Rate = Field("60/minute", description="Most searches by a picture of one address.")
+    sign_in_rate: Rate = Field("10/5 minutes", description="Most wrong passwords of one address.")
+    rate_storage: Annotated[str, AfterValidator(_checked_storage)] = Field(
+        "memory://", description="Where rates are counted, so that several servers can share it."
+    )
     page_size: PositiveInt = Field(60, le=500, description="Pictures on one page.")
     trash_days: PositiveFloat = Field(30, description="Days after which a deleted picture is gone for good.")
     index_ttl: PositiveFloat = Field(300, description="Seconds an unused vector index stays in memory.")

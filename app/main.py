@@ -51,6 +51,7 @@ from app.web.actions import Actions
 from app.web.api import Api, health_router
 from app.web.error_pages import ErrorPages
 from app.web.files import Files
+from app.web.limits import Limits, Rates, WithinLimits
 from app.web.pages import Pages
 from app.web.rendering import Renderer
 from app.web.security import KnownHosts, SameOriginOnly, SecurityHeaders
@@ -135,21 +136,38 @@ def create_app(settings: Settings, load: LoadEncoder | None = None) -> FastAPI:
         lifespan=lambda _app: _running(settings, core, library, beside),
     )
     limits = UploadLimits(settings.max_file_mb * 1_000_000, settings.max_files)
+    request_limits = _request_limits(settings)
+    rates = Rates(request_limits)
     renderer = Renderer(PROJECT / "templates", PROJECT / "static")
+    error_pages = ErrorPages(renderer)
     app.include_router(Pages(library, renderer, settings.page_size, limits, str(settings.data)).router())
     app.include_router(Files(library).router())
     app.include_router(Actions(library, limits).router())
     app.include_router(Api(library, limits).router())
-    app.include_router(SignIn(library.access, renderer).router())
+    app.include_router(SignIn(library.access, renderer, rates).router())
     app.include_router(health_router(library))
     app.mount("/static", ImmutableFiles(directory=PROJECT / "static"), name="static")
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5, exclude_content_types=SENT_AS_THEY_ARE)
+    app.add_middleware(WithinLimits, limits=request_limits, rates=rates, refuse=error_pages.refusal)
     app.add_middleware(SignedInOnly, access=library.access)
-    app.add_middleware(SameOriginOnly)
-    app.add_middleware(KnownHosts, hosts=settings.known_hosts)
+    app.add_middleware(SameOriginOnly, refuse=error_pages.refusal)
+    app.add_middleware(KnownHosts, hosts=settings.known_hosts, refuse=error_pages.refusal)
     app.add_middleware(SecurityHeaders)
-    ErrorPages(renderer).install(app)
+    error_pages.install(app)
     return app
+
+
+def _request_limits(settings: Settings) -> Limits:
+    return Limits(
+        requests=settings.request_rate,
+        searches=settings.search_rate,
+        pictures=settings.picture_rate,
+        sign_ins=settings.sign_in_rate,
+        storage=settings.rate_storage,
+        uploads=settings.max_uploads,
+        upload_bytes=settings.max_upload_mb * 1_000_000,
+        idle_seconds=settings.idle_seconds,
+    )
 
 
 @contextmanager

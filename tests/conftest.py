@@ -24,6 +24,15 @@ Upload = tuple[str, bytes]
 """File name and content."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _unhurried() -> Iterator[None]:
+    """Tests ask faster than people do, all from one address; those of the limits set them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for rate in ("REQUEST_RATE", "SEARCH_RATE", "PICTURE_RATE"):
+            patch.setenv(f"GLIMPSE_{rate}", "")
+        yield
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """An empty data folder, no child process: tests start their worker themselves."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from cachetools import TTLCache
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
@@ -18,15 +18,14 @@ from app.errors import TooLarge
 from app.library.access import SESSION_SECONDS, Access
 from app.models import Scope as KeyScope
 from app.web.error_pages import API, PROBLEM
-from app.web.rendering import LoginPage, Renderer
+from app.web.limits import Rates, address_of
+from app.web.rendering import LoginPage, Renderer, duration
 
 COOKIE = "glimpse_session"
 OPEN_PATHS = ("/login", "/healthz", "/readyz")
 OPEN_FOLDERS = ("/static/",)
 READING_POSTS = ("/api/v1/search", "/api/v1/search/image", "/search/picture")
 """Requests that change nothing although they are POSTs."""
-ATTEMPTS, PAUSE_SECONDS = 10, 300
-"""Wrong passwords from one address before it has to wait, and for how long they count."""
 LONGEST_FORM = 10_000
 WHAT_TO_DO = "Sign in at /login, or send a key: Authorization: Bearer glimpse_… (made with python run.py keys add)."
 
@@ -68,10 +67,11 @@ class SignedInOnly:
 class SignIn:
     """Signing in and out."""
 
-    def __init__(self, access: Access, renderer: Renderer) -> None:
+    def __init__(self, access: Access, renderer: Renderer, rates: Rates) -> None:
         self._access = access
         self._renderer = renderer
-        self._failures: TTLCache[str, int] = TTLCache(10_000, PAUSE_SECONDS)
+        self._rates = rates
+        self._checks = CapacityLimiter(1)  # one is worked on at once; the others must not wait in threads of the pages
 
     def router(self) -> APIRouter:
         router = APIRouter(include_in_schema=False)
@@ -88,16 +88,18 @@ class SignIn:
     async def sign_in(self, request: Request) -> Response:
         form = await _read_form(request)
         target = safe_path(form.get("next", "/"))
-        address = request.client.host if request.client else ""
-        if self._failures.get(address, 0) >= ATTEMPTS:
-            page = LoginPage(target, f"Too many wrong passwords. Try again in {PAUSE_SECONDS // 60} minutes.")
+        address = address_of(request.scope)
+        # Counted before it is looked at: attempts that come all at once must not pass all at once.
+        seconds = await self._rates.refused("sign_ins", address)
+        if seconds is not None:
+            page = LoginPage(target, f"Too many wrong passwords. Try again in {duration(seconds)}.")
             response: Response = self._renderer.page(request, page, 429)
-            response.headers["Retry-After"] = str(PAUSE_SECONDS)
+            response.headers["Retry-After"] = str(seconds)
             return response
-        if not await run_in_threadpool(self._access.password_fits, form.get("password", "")):
-            self._failures[address] = self._failures.get(address, 0) + 1
+        password = form.get("password", "")
+        if not await to_thread.run_sync(self._access.password_fits, password, limiter=self._checks):
             return self._renderer.page(request, LoginPage(target, "This is not the password."), 403)
-        self._failures.pop(address, None)
+        await self._rates.forget("sign_ins", address)
         response = _see(request, target)
         response.set_cookie(
             COOKIE,

@@ -35,6 +35,7 @@ from app.web.bodies import (
     trashed_body,
     upload_body,
 )
+from app.web.limits import is_json
 from app.web.rendering import listed_by
 from app.web.uploads import PICTURES_AT_ONCE, QUERY_BYTES, UploadLimits, read_picture, take_in, take_in_bytes
 
@@ -120,7 +121,7 @@ class Api:
 
         Answers 200 also when some were rejected: each file has its own outcome.
         """
-        if request.headers.get("content-type", "").split(";")[0].strip().lower() == "application/json":
+        if is_json(request.headers):
             results = [await self._add_encoded(request)]
         else:
             results = await take_in(request, self._library.intake, self._limits)
@@ -132,8 +133,11 @@ class Api:
         body = bytearray()
         async for chunk in request.stream():
             body += chunk
-            if len(body) > self._limits.file_bytes * 4 // 3 + 65_536:
-                raise TooLarge(f"The picture is larger than {self._limits.file_mb:,} MB (GLIMPSE_MAX_FILE_MB).")
+            if len(body) > min(self._limits.file_bytes, QUERY_BYTES) * 4 // 3 + 65_536:
+                raise TooLarge(
+                    f"The picture is larger than {self._limits.file_mb:,} MB (GLIMPSE_MAX_FILE_MB), or than the "
+                    f"{QUERY_BYTES // 1_000_000} MB that may come as JSON: send it as multipart/form-data."
+                )
         return await run_in_threadpool(self._take_in_encoded, bytes(body))
 
     def _take_in_encoded(self, body: bytes) -> UploadResult:

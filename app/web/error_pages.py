@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import Scope
 
 from app.errors import GlimpseError, InvalidInput, ModelNotReady, ModelUnavailable, NotFound, PictureError, TooLarge
 from app.web.rendering import ErrorPage, Renderer
@@ -44,6 +45,10 @@ class ErrorPages:
         app.exception_handler(RequestValidationError)(self.invalid)
         app.exception_handler(ClientDisconnect)(self.disconnected)
         app.exception_handler(Exception)(self.unexpected)
+
+    def refusal(self, scope: Scope, status: int, title: str, detail: str) -> Response:
+        """For what is refused before it comes to a route."""
+        return self._answer(Request(scope), status, title, detail)
 
     async def expected(self, request: Request, error: GlimpseError) -> Response:
         for kind, status, title in _STATUS:

@@ -12,6 +12,7 @@ from typing import Protocol
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from app.errors import InvalidInput
@@ -63,7 +64,7 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
             if len(piece) >= PIECE:
                 yield bytes(piece)
                 piece.clear()
-    except ClientDisconnect:
+    except (ClientDisconnect, HTTPException):  # it went away, or is too slow or too large: `app.web.limits`
         yield bytes(piece)  # files that came in whole are kept
         raise
     yield bytes(piece)

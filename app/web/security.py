@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.web.limits import Refuse
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -23,6 +25,7 @@ HEADERS = {
 }
 LOCAL_ENDINGS = ("local", "localhost", "lan", "internal", "home", "arpa")
 """Last parts of names that no public name server gives out: RFC 6761, 6762, 8375 and common home networks."""
+_IPV6 = re.compile(r"\[[0-9a-f:.]+\](:\d+)?")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -55,21 +58,22 @@ class KnownHosts:
     any.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, hosts: Collection[str], refuse: Refuse) -> None:
         self._app = app
+        self._refuse = refuse
         self._hosts = {host.lower() for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._is_known(Headers(scope=scope).get("host", "")):
-            refusal = PlainTextResponse("This name is not known here. To use it, set GLIMPSE_HOSTS to it.", 421)
-            await refusal(scope, receive, send)
+            what_to_do = "To use it, set GLIMPSE_HOSTS to it."
+            await self._refuse(scope, 421, "This name is not known here", what_to_do)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
     def _is_known(self, header: str) -> bool:
         host = header.lower()
-        if host.startswith("["):  # IPv6
-            return True
+        if host.startswith("["):
+            return _IPV6.fullmatch(host) is not None
         name = host.rpartition(":")[0] if ":" in host else host
         name = name.rstrip(".")
         last = name.rpartition(".")[2]
@@ -83,13 +87,14 @@ class SameOriginOnly:
     may pass. See https://words.filippo.io/csrf/ for why no token is needed.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, refuse: Refuse) -> None:
         self._app = app
+        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] not in SAFE_METHODS and not _same_origin(Headers(scope=scope)):
-            refusal = PlainTextResponse("This request came from another site's page and was refused.", 403)
-            await refusal(scope, receive, send)
+            why = "This request came from another site's page. Do it from a page of the gallery."
+            await self._refuse(scope, 403, "This was refused", why)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

@@ -23,7 +23,9 @@ log = logging.getLogger(__name__)
 PICTURES_AT_ONCE = 4
 """Searches by a picture that are worked on at once: they wait for decoders, and pages must not wait with them."""
 QUERY_BYTES = 50_000_000
-"""Largest picture to search by: it is held in memory."""
+"""Largest picture to search by, or to come as JSON: it is held in memory."""
+MOST_REFUSED = 1000
+"""Files beyond `UploadLimits.files` that are still answered one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,14 @@ class UploadLimits:
 async def take_in(request: Request, intake: Intake, limits: UploadLimits) -> list[UploadResult]:
     """Take in every file of a multipart body, under whatever field name, while the body still comes in."""
     outcomes = _Outcomes()
+
+    def begin(_field: str, filename: str) -> Part:
+        if len(outcomes) >= limits.files + MOST_REFUSED:
+            raise TooLarge(f"One upload holds at most {limits.files:,} files (GLIMPSE_MAX_FILES). Send fewer at once.")
+        return _UploadPart(intake, limits, filename, outcomes)
+
     try:
-        await read_files(request, lambda _field, filename: _UploadPart(intake, limits, filename, outcomes))
+        await read_files(request, begin)
         return await run_in_threadpool(outcomes.results)
     finally:
         await run_in_threadpool(outcomes.close)

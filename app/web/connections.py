@@ -1,0 +1,75 @@
+"""Connections that keep nobody waiting: what uvicorn leaves without an end, ended.
+
+uvicorn closes a connection that has been idle for five seconds after an answer, and stops reading headers at 64 KB. It
+waits without end for the first request, for the rest of a request's head (*slowloris*), for a body whose request was
+answered already, and for a client that does not read its answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEAD_SECONDS = 20.0
+"""From the connection, or the answer before, until the head of the next request is there."""
+READ_SECONDS = 60.0
+"""A client that reads nothing of what waits for it for so long has gone."""
+LATE = b"The request did not come in time. Send it again.\n"
+
+
+class PatientConnection(H11Protocol):
+    """A connection of HTTP/1.1; uvicorn makes one for each (``http=`` of its settings)."""
+
+    _head: asyncio.TimerHandle | None = None
+    _reading: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+
+    def on_response_complete(self) -> None:
+        self._wait_for_head()
+        super().on_response_complete()
+        if self.cycle is not None and not self.cycle.response_complete:  # the next request was here already
+            self._stop_waiting()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._reading = self.loop.call_later(READ_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._reading is not None:
+            self._reading.cancel()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)  # resumes writing
+
+    def _wait_for_head(self) -> None:
+        self._stop_waiting()
+        self._head = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._head is not None:
+            self._head.cancel()
+            self._head = None
+
+    def _give_up(self) -> None:
+        """Say so where a request had begun (RFC 9110, 15.5.9), and close."""
+        if self.transport.is_closing():
+            return
+        begun = self.conn.our_state is h11.IDLE and bool(self.conn.trailing_data[0])
+        if begun:
+            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
+            answer = h11.Response(status_code=408, headers=headers, reason=b"Request Timeout")
+            for event in (answer, h11.Data(data=LATE), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()

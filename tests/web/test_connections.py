@@ -1,0 +1,112 @@
+"""Connections that nobody finishes are closed, over a real socket; the others are left alone."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from app.web import connections
+from app.web.connections import PatientConnection
+from tests.conftest import wait_for
+
+LARGE = bytes(40_000_000)
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers at once, without a look at the body; /slow after a while, /large with more than a socket holds."""
+    if scope["path"] == "/slow":
+        await asyncio.sleep(3 * connections.HEAD_SECONDS)
+    body = LARGE if scope["path"] == "/large" else b"here"
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(connections, "READ_SECONDS", 0.5)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(app, http=PatientConnection, lifespan="off", log_config=None, timeout_keep_alive=60)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        wait_for(lambda: server.started)
+        yield listening.getsockname()[1]
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def client(port: int) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as made:
+        yield made
+
+
+def everything(client: socket.socket) -> bytes:
+    """What comes until the server closes."""
+    found = b""
+    while part := client.recv(65536):
+        found += part
+    return found
+
+
+def test_who_says_nothing_is_closed(client: socket.socket) -> None:
+    assert everything(client) == b""
+
+
+def test_who_never_ends_the_head_is_told_and_closed(client: socket.socket) -> None:
+    client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n")
+    for _ in range(3):
+        time.sleep(0.1)
+        client.sendall(b"X-Drip: 1\r\n")
+    answer = everything(client)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert answer.endswith(connections.LATE)
+
+
+def test_who_goes_on_sending_after_the_answer_is_closed(client: socket.socket) -> None:
+    client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\nx")
+    found = b""
+    try:
+        while part := client.recv(65536):
+            found += part
+            client.sendall(b"drip")
+    except (ConnectionResetError, BrokenPipeError):
+        pass
+    assert found.endswith(b"here")
+
+
+def test_who_does_not_read_the_answer_is_closed(port: int) -> None:
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect(("127.0.0.1", port))
+        deaf.settimeout(60)
+        deaf.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+        time.sleep(2)
+        assert len(everything(deaf)) < len(LARGE)
+
+
+@pytest.mark.parametrize("path", [b"/", b"/slow"])
+def test_who_asks_again_in_time_is_answered_however_long_it_takes(client: socket.socket, path: bytes) -> None:
+    for _ in range(3):
+        client.sendall(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path)
+        answer = b""
+        while not answer.endswith(b"here"):
+            part = client.recv(65536)
+            assert part, answer
+            answer += part
+
+
+def test_requests_sent_together_are_all_answered(client: socket.socket) -> None:
+    client.sendall(
+        b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n" * 2 + b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    )
+    assert everything(client).count(b"here") == 3
