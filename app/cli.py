@@ -75,6 +75,8 @@ def _serve(reload: bool) -> None:
 
     settings = _settings()
     _refuse_to_be_open_by_mistake(settings)
+    if settings.catalog:
+        _access(settings)  # a server that can't be reached is told here, in one sentence
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when it has ended in good order
     uvicorn.run(
         "app.main:app_from_environment",
@@ -401,7 +403,10 @@ def _told() -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
-def _tell_error(error: OSError) -> None:
+def _tell_error(error: OSError | GlimpseError) -> None:
+    if isinstance(error, GlimpseError):
+        typer.echo(str(error), err=True)
+        return
     where = f": {error.filename}" if error.filename else ""
     typer.echo(f"{error.strerror or error}{where}.", err=True)
 
@@ -447,7 +452,7 @@ def run() -> NoReturn:
         cli()
     except SystemExit as end:
         code = end.code
-    except OSError as error:  # a data folder that can't be written to, say
+    except (OSError, GlimpseError) as error:  # a data folder that can't be written to, a database that is away
         _tell_error(error)
         code = 1
     sys.stdout.flush()

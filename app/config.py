@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="GLIMPSE_", env_file=".env", extra="ignore", frozen=True)
 
     data: Path = Field(PROJECT, description="Folder that holds `images/` and `index/`.")
+    catalog: str = Field("", description="URL of the catalog, `postgresql://…`; empty: a file in the data folder.")
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(3000, ge=0, le=65535, description="Port to listen on.")
     hosts: str = Field("", description="Public names this is reached by, with commas between; `*` for any.")
@@ -125,7 +126,7 @@ class Settings(BaseSettings):
     @property
     def catalog_url(self) -> str:
         """SQLAlchemy URL of the catalog."""
-        return f"sqlite:///{self.index / 'catalog.sqlite3'}"
+        return self.catalog or f"sqlite:///{self.index / 'catalog.sqlite3'}"
 
 
 def _parts(text: str) -> tuple[str, ...]:

@@ -9,7 +9,8 @@
     ├── PictureError           a file that is no picture we can read; costs that one file
     ├── ModelNotReady          the model is still loading: try again in a moment
     ├── ModelUnavailable       the model named in the settings can't be had
-    └── EngineUnavailable      the vector engine named in the settings does not answer
+    ├── EngineUnavailable      the vector engine named in the settings does not answer
+    └── CatalogUnavailable     the server that keeps the catalog is away: try again in a moment
 """
 
 from __future__ import annotations
@@ -45,3 +46,7 @@ class ModelUnavailable(GlimpseError):
 
 class EngineUnavailable(GlimpseError):
     """The vector engine does not answer, or can't be used; the message says which and what to do."""
+
+
+class CatalogUnavailable(GlimpseError):
+    """The server that keeps the catalog can't be reached."""

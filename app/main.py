@@ -149,7 +149,7 @@ def create_app(settings: Settings, load: LoadEncoder | None = None) -> FastAPI:
     app.mount("/static", ImmutableFiles(directory=PROJECT / "static"), name="static")
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5, exclude_content_types=SENT_AS_THEY_ARE)
     app.add_middleware(WithinLimits, limits=request_limits, rates=rates, refuse=error_pages.refusal)
-    app.add_middleware(SignedInOnly, access=library.access)
+    app.add_middleware(SignedInOnly, access=library.access, errors=error_pages)
     app.add_middleware(SameOriginOnly, refuse=error_pages.refusal)
     app.add_middleware(KnownHosts, hosts=settings.known_hosts, refuse=error_pages.refusal)
     app.add_middleware(SecurityHeaders)

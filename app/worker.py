@@ -15,7 +15,7 @@ from contextlib import suppress
 from app.catalog.images import Images
 from app.catalog.vectors import Vectors
 from app.catalog.workers import Workers
-from app.errors import ModelUnavailable
+from app.errors import CatalogUnavailable, ModelUnavailable
 from app.library.compiling import Compiler
 from app.library.indexing import Indexer
 from app.models import ImageState, ModelState
@@ -92,8 +92,9 @@ class Worker:
             self._compiler.stop()
         for loop in loops:
             loop.join()
-        self._images.release(self._name)
-        self._workers.leave(self._name)
+        with suppress(CatalogUnavailable):  # then the leases end by themselves
+            self._images.release(self._name)
+            self._workers.leave(self._name)
 
     def _loop(self, state: ImageState, work: Callable[[], bool], more: threading.Event) -> None:
         """Work on pictures in ``state``, whatever happens to single batches."""

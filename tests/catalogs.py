@@ -29,12 +29,16 @@ def _migrated() -> bytes:
         return path.read_bytes()
 
 
-def empty_catalog(folder: Path) -> Database:
+def empty_catalog_url(folder: Path) -> str:
     """A migrated catalog without a row, in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "catalog.sqlite3"
     path.write_bytes(_migrated())
-    return Database(f"sqlite:///{path}")
+    return f"sqlite:///{path}"
+
+
+def empty_catalog(folder: Path) -> Database:
+    return Database(empty_catalog_url(folder))
 
 
 def new_image(number: int, bytes: int = 1000) -> NewImage:

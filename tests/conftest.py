@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import make_url
 
+from app.catalog.database import Database
 from app.config import Settings
 from app.main import create_app, create_worker
 from app.vectors.encoder import Encoder
+from tests.catalogs import empty_catalog_url
 from tests.encoders import ColourEncoder
 from tests.engines import needs
 from tests.engines.postgres import PostgresServer
@@ -127,6 +130,28 @@ def postgres() -> Iterator[PostgresServer]:
     server.start()
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: PostgresServer) -> str:
+    """The name of a database with an empty catalog, to be copied: migrating would take longer than most tests do."""
+    url = postgres.new_database()
+    database = Database(url)
+    database.migrate()
+    database.close()
+    return str(make_url(url).database)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.engines)])
+def catalog_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty catalog at the newest version: what a test with this promises holds on both databases."""
+    if request.param == "sqlite":
+        yield empty_catalog_url(tmp_path / "index")
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    url = server.new_database(request.getfixturevalue("migrated"))
+    yield url
+    server.drop(url)
 
 
 @pytest.fixture

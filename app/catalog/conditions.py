@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Column, ColumnElement, and_, not_
+from sqlalchemy import BigInteger, Column, ColumnElement, and_, cast, not_
 
 from app.catalog.tables import images
 from app.conditions import Condition, Field, parse_size, parse_types, period_of
@@ -31,7 +31,7 @@ def _holds(condition: Condition) -> ColumnElement[bool]:  # noqa: PLR0911 - a ta
             return _orientation(value.lower())
         case Field.LARGER | Field.SMALLER:
             size = parse_size(value)
-            measure = images.c.width * images.c.height if size.pixels else images.c.bytes
+            measure = cast(images.c.width, BigInteger) * images.c.height if size.pixels else images.c.bytes
             return measure > size.amount if condition.field is Field.LARGER else measure < size.amount
         case Field.TAKEN:
             return images.c.taken_at.is_not(None) & _within(images.c.taken_at, value, utc=False)

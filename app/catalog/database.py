@@ -1,51 +1,70 @@
-"""The engine: SQLite in WAL mode by default, transactions that say whether they write, migrations at start."""
+"""The engine: SQLite by default or PostgreSQL, transactions that say whether they write, migrations at start."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import Connection, Engine, inspect, make_url, select, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from app.catalog.postgresql import open_postgresql, raise_if_away, take_turn
+from app.catalog.sqlite import copy_file, open_sqlite
 from app.catalog.tables import identity
+from app.errors import InvalidInput
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-BUSY_SECONDS = 30
+KINDS = {"sqlite": open_sqlite, "postgresql": open_postgresql}
 
 
 class Database:
-    """One catalog. Safe to share between threads; every process opens its own."""
+    """One catalog. Safe to share between threads; every process opens its own.
+
+    ``url``: ``sqlite:///path`` or ``postgresql://user:password@host/database``. Raises `InvalidInput` for others.
+    All blocks raise `CatalogUnavailable` where a server can't be reached.
+    """
 
     def __init__(self, url: str) -> None:
-        path = make_url(url).database
-        if path:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-        # Requests run in up to 40 threads, and a transaction is short: connections are not what should run out.
-        self._engine = create_engine(url, pool_size=20, max_overflow=40, connect_args={"timeout": BUSY_SECONDS})
-        event.listen(self._engine, "connect", _prepare_connection)
-        event.listen(self._engine, "begin", _begin)
-        self._writing = self._engine.execution_options(glimpse_writes=True)
+        try:
+            parsed = make_url(url)
+            kind = KINDS[parsed.get_backend_name()]
+        except (ArgumentError, KeyError):
+            raise InvalidInput("A catalog is at sqlite:///path or postgresql://user:password@host/database.") from None
+        self._reading, self._writing = kind(parsed)
 
     @property
     def engine(self) -> Engine:
         """The SQLAlchemy engine underneath (migrations and their test use it)."""
-        return self._engine
+        return self._writing
+
+    @property
+    def is_one_file(self) -> bool:
+        """Whether the catalog is a file of the data folder, so that a copy of the folder has it."""
+        return self._writing.dialect.name == "sqlite"
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A consistent view; never waits for a writer."""
-        with self._engine.begin() as connection:
-            yield connection
+        try:
+            with self._reading.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise_if_away(error)
+            raise
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """The write lock from the first statement on; on disk (fsync) when the block has ended, undone if it raises."""
-        with self._writing.begin() as connection:
-            yield connection
+        """On disk (fsync) when the block has ended, undone if it raises.
+
+        SQLite: has the write lock from the first statement on. PostgreSQL: see `app.catalog.postgresql.take_turn`.
+        """
+        try:
+            with self._writing.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise_if_away(error)
+            raise
 
     def migrate(self) -> None:
         """Bring the schema to the newest version. Processes that start together do it one after the other."""
@@ -57,6 +76,7 @@ class Database:
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         with self.writing() as connection:
+            take_turn(connection, "migrations")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
@@ -74,30 +94,10 @@ class Database:
             return str(connection.scalars(select(identity.c.uuid)).one())
 
     def copy_to(self, path: Path) -> None:
-        """Write the catalog as it is at this moment into one new file, while others go on reading and writing.
-
-        https://sqlite.org/backup.html
-        """
-        with self.reading() as connection, closing(sqlite3.connect(path)) as copy:
-            source: Any = connection.connection.driver_connection
-            source.backup(copy)
-            copy.execute("PRAGMA journal_mode=DELETE")  # nothing beside the file
+        """Write the catalog as it is at this moment into one new file, while others go on reading and writing."""
+        with self.reading() as connection:
+            copy_file(connection, path)
 
     def close(self) -> None:
         """Close all connections that are not in use."""
-        self._engine.dispose()
-
-
-def _prepare_connection(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # sqlite3 must not open transactions by itself, late (sqlalchemy#8795)
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")  # an answered upload survives power loss: https://sqlite.org/pragma.html
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    # IMMEDIATE takes the write lock at once and waits for it; a read that turns into a write would fail instead.
-    writes = connection.get_execution_options().get("glimpse_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        self._writing.dispose()

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Select, and_, delete, exists, func, insert, s
 
 from app.catalog.database import Database
 from app.catalog.images import Images
+from app.catalog.postgresql_schema import recount
 from app.catalog.tables import counts, images, spaces, vectors
 from app.catalog.words import add_words, remove_words, set_caption, words
 from app.models import Image, ImageState
@@ -24,8 +25,13 @@ class Health:
         self._images = Images(database)
 
     def damage(self) -> list[str]:
-        """What SQLite itself finds wrong with the file. https://sqlite.org/pragma.html#pragma_integrity_check"""
+        """What the database itself finds wrong. https://sqlite.org/pragma.html#pragma_integrity_check
+
+        PostgreSQL checks each page when it is read and keeps its references; it is asked what it has met so far.
+        """
         with self._database.reading() as connection:
+            if connection.dialect.name == "postgresql":
+                return _met_by_postgresql(connection)
             found = [str(row) for row in connection.scalars(text("PRAGMA integrity_check(20)")) if row != "ok"]
             broken = connection.execute(text("PRAGMA foreign_key_check")).all()
         return found + [f"a row of {row[0]} refers to a missing row of {row[2]}" for row in broken]
@@ -48,6 +54,9 @@ class Health:
 
     def recount(self) -> None:
         with self._database.writing() as connection:
+            if connection.dialect.name == "postgresql":
+                recount(connection)
+                return
             real = _real_counts(connection)
             for state in ImageState:
                 pictures, size = real.get(state.value, (0, 0))
@@ -101,6 +110,7 @@ class Health:
             for space_id, image_id in lost:
                 this = (vectors.c.space_id == space_id, vectors.c.image_id == image_id)
                 connection.execute(delete(vectors).where(*this))
+            for space_id, image_id in lost:
                 connection.execute(insert(vectors).values(space_id=space_id, image_id=image_id, vector=None))
 
 
@@ -122,3 +132,11 @@ def _kept_counts(connection: Connection) -> dict[str, tuple[int, int]]:
 def _real_counts(connection: Connection) -> dict[str, tuple[int, int]]:
     grouped = select(images.c.state, func.count(), func.sum(images.c.bytes)).group_by(images.c.state)
     return {state: (int(pictures), int(size)) for state, pictures, size in connection.execute(grouped)}
+
+
+def _met_by_postgresql(connection: Connection) -> list[str]:
+    checksums = "SELECT checksum_failures FROM pg_stat_database WHERE datname = current_database()"
+    failures = connection.scalar(text(checksums)) or 0
+    torn = [f"{failures} pages do not fit their checksums"] if failures else []
+    invalid = connection.scalars(text("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid"))
+    return torn + [f"the index {name} is not valid" for name in invalid]

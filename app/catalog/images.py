@@ -32,6 +32,7 @@ from sqlalchemy import (
 
 from app.catalog.conditions import where
 from app.catalog.database import Database
+from app.catalog.postgresql import take_turn
 from app.catalog.tables import counts, days, images, removals, trash
 from app.catalog.trash import Removal, bring_back, take_out
 from app.catalog.words import add_words, set_caption
@@ -125,12 +126,13 @@ class Images:
     ) -> tuple[int, bool]:
         """Insert a picture unless its MD5 is known. Returns its id and whether it is new.
 
-        ``place`` puts the file where it belongs. It runs under the write lock, just before the row is written: so no
-        removal of the same picture can take the new file away, and no row ever stands without its file. For a picture
-        that is known, by its format, ``put_back`` does so if its file is missing, and tells whether it was: if the
-        picture had failed, it is tried again. One that is in the trash comes back from there, under its id.
+        ``place`` puts the file where it belongs. It runs while nobody else adds or removes this picture, just before
+        the row is written: so no removal can take the new file away, and no row ever stands without its file. For a
+        picture that is known, by its format, ``put_back`` does so if its file is missing, and tells whether it was: if
+        the picture had failed, it is tried again. One that is in the trash comes back from there, under its id.
         """
         with self._database.writing() as connection:
+            take_turn(connection, new.md5)
             known = connection.execute(
                 select(images.c.id, images.c.format, images.c.state).where(images.c.md5 == new.md5)
             ).first()
@@ -175,15 +177,17 @@ class Images:
             return Removal(gone.md5, gone.format)
 
     def finish_removal(self, removal: Removal, unlink: Callable[[], None]) -> None:
-        """Take the files away, unless the same picture was added again since. Holds the write lock meanwhile."""
+        """Take the files away, unless the same picture was added again since. Nobody adds it meanwhile."""
         with self._database.writing() as connection:
+            take_turn(connection, removal.md5)
             noted = connection.execute(delete(removals).where(removals.c.md5 == removal.md5)).rowcount
             if noted:
                 unlink()
 
     def unless_known(self, md5: str, unlink: Callable[[], None]) -> None:
-        """Take files away, unless there is a picture that they are of. Holds the write lock meanwhile."""
+        """Take files away, unless there is a picture that they are of. Nobody adds it meanwhile."""
         with self._database.writing() as connection:
+            take_turn(connection, md5)
             known = select(or_(exists().where(images.c.md5 == md5), exists().where(trash.c.md5 == md5)))
             if not connection.scalar(known):
                 unlink()
@@ -241,7 +245,7 @@ class Images:
 
     def months(self) -> dict[str, int]:
         """How many pictures are of each month (``2023-05``) that has any, newest first."""
-        month = func.substr(days.c.day, 1, 7, type_=String)
+        month = func.substr(cast(days.c.day, String), 1, 7, type_=String)
         query = select(month, func.sum(days.c.pictures)).group_by(month).order_by(month.desc())
         with self._database.reading() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
@@ -270,7 +274,7 @@ class Images:
 
     def matching_days(self, conditions: Sequence[Condition], first: date, last: date) -> dict[date, int]:
         """As `days`, of the pictures that meet the conditions."""
-        day = func.substr(images.c.date, 1, 10, type_=String)
+        day = func.substr(cast(images.c.date, String), 1, 10, type_=String)
         start, end = datetime.combine(first, datetime.min.time()), datetime.combine(last, datetime.max.time())
         among = images.c.date.between(start, end)
         query = select(day, func.count()).where(among, *where(conditions)).group_by(day)
@@ -338,13 +342,14 @@ class Images:
             return []
         now = time.time()
         free = or_(images.c.claimed_until.is_(None), images.c.claimed_until < now)
-        waiting = select(images.c.id, images.c.attempts).where(images.c.state == state, free)
         order = images.c.id.desc() if state is ImageState.PENDING else images.c.id
-        waiting = waiting.order_by(images.c.attempts, order).limit(limit).with_for_update(skip_locked=True)
+        waiting = select(images.c.id).where(images.c.state == state, free).with_for_update(skip_locked=True)
+        # Two questions, each answered in the order of the index: together they would have all that waits sorted.
+        untried = waiting.where(images.c.attempts == 0).order_by(order).limit(limit)
+        tried = waiting.where(images.c.attempts > 0).order_by(images.c.attempts, order).limit(1)
         with self._database.writing() as connection:
             self._fail_hopeless(connection, state, now)
-            rows = connection.execute(waiting).all()
-            ids = [row.id for row in rows if row.attempts == 0] or [row.id for row in rows[:1]]
+            ids = connection.scalars(untried).all() or connection.scalars(tried).all()
             claimed = (
                 update(images)
                 .where(images.c.id.in_(ids))
@@ -360,12 +365,13 @@ class Images:
 
     def _fail_hopeless(self, connection: Connection, state: ImageState, now: float) -> None:
         reason = f"Reading this picture stopped the program {MAX_ATTEMPTS} times, so it is left alone now."
-        hopeless = (
+        hopeless = select(images.c.id).where(
             images.c.state == state,
             images.c.attempts >= MAX_ATTEMPTS,
             or_(images.c.claimed_until.is_(None), images.c.claimed_until < now),
         )
-        connection.execute(update(images).where(*hopeless).values(state=ImageState.FAILED, reason=reason, **_UNCLAIMED))
+        mine = update(images).where(images.c.id.in_(hopeless.with_for_update(skip_locked=True)))
+        connection.execute(mine.values(state=ImageState.FAILED, reason=reason, **_UNCLAIMED))
 
     def record_prepared(self, worker: str, image_id: int, facts: PreparedFacts) -> bool:
         """``False`` if the picture is gone or no longer this worker's."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import delete, insert, select
 
 from app.catalog.database import Database
+from app.catalog.postgresql import take_turn
 from app.catalog.tables import images, imports
 
 SQL_BATCH = 500
@@ -53,5 +54,6 @@ class Imports:
             for path, ((size, modified), image_id) in imported.items()
         ]
         with self._database.writing() as connection:
+            take_turn(connection, "imports")
             connection.execute(delete(imports).where(imports.c.path.in_(list(imported))))
             connection.execute(insert(imports), rows)

@@ -1,6 +1,7 @@
 """The schema, as SQLAlchemy Core tables. `migrations/` builds the same step by step; a test compares the two.
 
-One table is not among them: the full-text index of `app.catalog.words`.
+One table is not among them: the full-text index of `app.catalog.words`. On PostgreSQL, `counts` and `days` are views
+of `count_changes` and `day_changes`.
 """
 
 from __future__ import annotations
@@ -35,13 +36,16 @@ metadata = MetaData(
     }
 )
 
+Number = BigInteger().with_variant(Integer, "sqlite")
+"""64 bits on both: SQLite's INTEGER has them anyway."""
+
 identity = Table("identity", metadata, Column("uuid", String(36), primary_key=True))
 """One row: which catalog this is, so that a snapshot of another one is recognised."""
 
 images = Table(
     "images",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Number, primary_key=True),
     Column("md5", String(32), nullable=False),
     Column("filename", Text, nullable=False),
     Column("format", String(8), nullable=False),
@@ -78,8 +82,9 @@ counts = Table(
     "counts",
     metadata,
     Column("state", String(8), primary_key=True),
-    Column("pictures", Integer, nullable=False),
+    Column("pictures", Number, nullable=False),
     Column("bytes", BigInteger, nullable=False),
+    info={"a view on": "postgresql"},
 )
 """Kept by triggers on `images`, so that counting costs the same at a hundred and at a million pictures."""
 
@@ -87,9 +92,30 @@ days = Table(
     "days",
     metadata,
     Column("day", Date, primary_key=True),
-    Column("pictures", Integer, nullable=False),
+    Column("pictures", Number, nullable=False),
+    info={"a view on": "postgresql"},
 )
 """How many pictures are of each day, by `images.date`: kept by triggers on `images`, too."""
+
+count_changes = Table(
+    "count_changes",
+    metadata,
+    Column("state", String(8), nullable=False),
+    Column("pictures", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    info={"only on": "postgresql"},
+)
+"""What `counts` adds up. Writers that work side by side each add a row, where one row for all would have them wait for
+each other; the triggers that write them put rows together now and then."""
+
+day_changes = Table(
+    "day_changes",
+    metadata,
+    Column("day", Date, nullable=False),
+    Column("pictures", BigInteger, nullable=False),
+    info={"only on": "postgresql"},
+)
+"""What `days` adds up, in the same way."""
 
 removals = Table(
     "removals",
@@ -102,7 +128,7 @@ removals = Table(
 trash = Table(
     "trash",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Number, primary_key=True),
     Column("md5", String(32), nullable=False),
     Column("filename", Text, nullable=False),
     Column("format", String(8), nullable=False),
@@ -137,9 +163,9 @@ spaces = Table(
 vectors = Table(
     "vectors",
     metadata,
-    Column("seq", Integer, primary_key=True),
+    Column("seq", Number, primary_key=True),
     Column("space_id", Integer, ForeignKey("spaces.id"), nullable=False),
-    Column("image_id", Integer, nullable=False),
+    Column("image_id", Number, nullable=False),
     Column("vector", LargeBinary),
     UniqueConstraint("space_id", "image_id"),
     Index(None, "space_id", "seq"),
@@ -183,7 +209,7 @@ imports = Table(
     Column("path", Text, primary_key=True),
     Column("bytes", BigInteger, nullable=False),
     Column("modified", BigInteger, nullable=False),
-    Column("image_id", Integer, nullable=False),
+    Column("image_id", Number, nullable=False),
 )
 """Files that were imported, so that the next import need not read them again. ``path``: absolute, with the member of an
 archive behind ``!/``; ``modified``: nanoseconds since 1970; ``image_id``: 0 where it is no picture."""

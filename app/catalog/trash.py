@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from app.catalog.database import Database
+from app.catalog.postgresql import take_turn
 from app.catalog.tables import images, removals, trash, vectors
 from app.catalog.words import add_words, remove_words
 from app.models import ImageState
@@ -56,11 +57,13 @@ class Trash:
     def restore(self, image_id: int) -> bool:
         """Bring a picture back under its id, to be prepared and indexed again. ``False`` if it is not in the trash."""
         with self._database.writing() as connection:
+            take_turn(connection, select(trash.c.md5).where(trash.c.id == image_id))
             return bring_back(connection, image_id)
 
     def discard(self, image_id: int) -> Removal | None:
         """Give a picture up for good; its files are noted as to be removed. ``None`` if it is not in the trash."""
         with self._database.writing() as connection:
+            take_turn(connection, select(trash.c.md5).where(trash.c.id == image_id))
             given_up = delete(trash).where(trash.c.id == image_id).returning(trash.c.md5, trash.c.format)
             gone = connection.execute(given_up).first()
             if gone is None:

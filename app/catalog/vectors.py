@@ -9,6 +9,7 @@ import numpy as np
 from sqlalchemy import Connection, and_, case, delete, exists, func, insert, select, update
 
 from app.catalog.database import Database
+from app.catalog.postgresql import take_turn
 from app.catalog.tables import images, spaces, vectors
 from app.models import EmbeddingSpace, FloatArray, ImageState, LogEntry
 
@@ -44,6 +45,7 @@ class Vectors:
         Where it was another one before, each prepared picture counts as indexed only if it has a vector in this one.
         """
         with self._database.writing() as connection:
+            take_turn(connection, "spaces")
             space_id = _space_id(connection, space)
             if not connection.scalar(select(spaces.c.serving).where(spaces.c.id == space_id)):
                 connection.execute(update(spaces).values(serving=spaces.c.id == space_id))

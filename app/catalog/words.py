@@ -1,11 +1,11 @@
-"""Words that stand in file names and captions, and the full-text index over them (SQLite FTS5).
+"""Words that stand in file names and captions, and the full-text index over them (FTS5, or PostgreSQL's `tsvector`).
 
 The index, the table ``words``, holds for each picture the words of its name and of its captions. It is written in the
 transactions that write the rows of `images`, so the two can't come apart. Words are folded here, for what is kept and
 for what is asked alike: without case and accents, parted where letters meet digits and where camelCase rises, so that
 ``IMG_2041.jpg``, ``img-2041`` and ``IMG2041`` are the same two words.
 
-Source: https://sqlite.org/fts5.html
+Sources: https://sqlite.org/fts5.html, https://www.postgresql.org/docs/18/datatype-textsearch.html
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ MOST_HITS = 500
 """Pictures found by their words: the newest, where a word stands in the name of every other one."""
 MOST_WORDS = 32
 """A query of more words is a description, and in nobody's file name."""
+LONGEST_WORD = 500
+"""Letters of a word that PostgreSQL compares; a lexeme has at most 2,046 bytes there."""
 SHORTEST_BEGINNING = 3
 """Letters from which on a word of a query may be the beginning of a longer one."""
 COMMON = frozenset("a an and at by for from in is it my of on or some something the to with".split())  # noqa: SIM905
@@ -107,22 +109,25 @@ class Words:
         phrases = phrases_of(query)
         if not phrases or len(phrases) > MOST_WORDS:
             return []
-        found = self._matching(_all_of(phrases), conditions)
+        found = self._matching(phrases, False, conditions)
         whole = set(found)
         if len(found) < MOST_HITS:
-            found |= self._matching(_all_of(phrases, beginnings=True), conditions)
+            found |= self._matching(phrases, True, conditions)
         hits = [_hit(image_id, texts, query, phrases, image_id in whole) for image_id, texts in found.items()]
         hits.sort(key=lambda hit: (not hit.named, not hit.whole, _length(hit, found[hit.image_id]), -hit.image_id))
         return hits[:MOST_HITS]
 
-    def _matching(self, expression: str, conditions: Sequence[Condition]) -> dict[int, _Texts]:
-        """By id, the newest ones: that is the index's own order, so that it stops at `MOST_HITS`."""
+    def _matching(self, phrases: Iterable[str], beginnings: bool, conditions: Sequence[Condition]) -> dict[int, _Texts]:
+        """By id, the newest ones: that is FTS5's own order, so that it stops at `MOST_HITS`."""
         wanted = select(words.c.rowid, images.c.filename, words.c.name, words.c.caption)
         wanted = wanted.join_from(words, images, images.c.id == words.c.rowid)
-        wanted = wanted.where(text("words MATCH :expression"), *where(conditions))
-        wanted = wanted.order_by(words.c.rowid.desc()).limit(MOST_HITS)
+        wanted = wanted.where(*where(conditions)).order_by(words.c.rowid.desc()).limit(MOST_HITS)
         with self._database.reading() as connection:
-            rows = connection.execute(wanted, {"expression": expression})
+            if connection.dialect.name == "postgresql":
+                matches, expression = "words.places @@ CAST(:expression AS tsquery)", _tsquery(phrases, beginnings)
+            else:
+                matches, expression = "words MATCH :expression", _fts5(phrases, beginnings)
+            rows = connection.execute(wanted.where(text(matches)), {"expression": expression})
             return {image_id: _Texts(*texts) for image_id, *texts in rows}
 
 
@@ -133,9 +138,18 @@ def phrases_of(query: str) -> list[str]:
     return [phrase for phrase in phrases if phrase not in COMMON] or phrases
 
 
-def _all_of(phrases: Iterable[str], beginnings: bool = False) -> str:
+def _fts5(phrases: Iterable[str], beginnings: bool) -> str:
     """An FTS5 expression. Folded words hold letters and digits alone, so in quotes nothing in them is grammar."""
     return " AND ".join(f'"{phrase}"{"*" if beginnings and _may_begin(phrase) else ""}' for phrase in phrases)
+
+
+def _tsquery(phrases: Iterable[str], beginnings: bool) -> str:
+    """The same for PostgreSQL: ``'img' <-> '20':*``."""
+    return " & ".join(
+        " <-> ".join(f"'{word[:LONGEST_WORD]}'" for word in phrase.split())
+        + (":*" if beginnings and _may_begin(phrase) else "")
+        for phrase in phrases
+    )
 
 
 def _may_begin(phrase: str) -> bool:

@@ -14,10 +14,10 @@ from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.errors import TooLarge
+from app.errors import GlimpseError, TooLarge
 from app.library.access import SESSION_SECONDS, Access
 from app.models import Scope as KeyScope
-from app.web.error_pages import API, PROBLEM
+from app.web.error_pages import API, PROBLEM, ErrorPages
 from app.web.limits import Rates, address_of
 from app.web.rendering import LoginPage, Renderer, duration
 
@@ -33,18 +33,22 @@ WHAT_TO_DO = "Sign in at /login, or send a key: Authorization: Bearer glimpse_â€
 class SignedInOnly:
     """Lets through who has a session or a key that opens what is asked for; everybody where no password is set."""
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    def __init__(self, app: ASGIApp, access: Access, errors: ErrorPages) -> None:
         self._app = app
         self._access = access
+        self._errors = errors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or _is_open(_path(scope)):
             await self._app(scope, receive, send)
             return
-        if self._access.is_fresh:
-            refusal = self._refusal(scope)
-        else:
-            refusal = await run_in_threadpool(self._refusal, scope)
+        try:
+            if self._access.is_fresh:
+                refusal = self._refusal(scope)
+            else:
+                refusal = await run_in_threadpool(self._refusal, scope)
+        except GlimpseError as error:  # nobody comes in while it can't be found out who may
+            refusal = await self._errors.expected(Request(scope), error)
         await (refusal or self._app)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> Response | None:

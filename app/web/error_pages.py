@@ -12,7 +12,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
-from app.errors import GlimpseError, InvalidInput, ModelNotReady, ModelUnavailable, NotFound, PictureError, TooLarge
+from app.errors import (
+    CatalogUnavailable,
+    GlimpseError,
+    InvalidInput,
+    ModelNotReady,
+    ModelUnavailable,
+    NotFound,
+    PictureError,
+    TooLarge,
+)
 from app.web.rendering import ErrorPage, Renderer
 from app.web.security import HEADERS
 
@@ -21,7 +30,7 @@ log = logging.getLogger(__name__)
 PROBLEM = "application/problem+json"
 API = "/api/"
 RETRY_AFTER = "2"
-"""Seconds after which asking again makes sense while a model loads."""
+"""Seconds after which asking again makes sense while a model loads, or a server is away."""
 
 _STATUS: tuple[tuple[type[GlimpseError], HTTPStatus, str], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND, "Not here"),
@@ -30,6 +39,7 @@ _STATUS: tuple[tuple[type[GlimpseError], HTTPStatus, str], ...] = (
     (PictureError, HTTPStatus.UNPROCESSABLE_ENTITY, "This picture can't be read"),
     (ModelNotReady, HTTPStatus.SERVICE_UNAVAILABLE, "The model is warming up"),
     (ModelUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "Searching is not possible"),
+    (CatalogUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "The catalog is away"),
 )
 
 
@@ -54,7 +64,7 @@ class ErrorPages:
         for kind, status, title in _STATUS:
             if isinstance(error, kind):
                 response = self._answer(request, status, title, str(error))
-                if isinstance(error, ModelNotReady):
+                if isinstance(error, ModelNotReady | CatalogUnavailable):
                     response.headers["Retry-After"] = RETRY_AFTER
                 return response
         return await self.unexpected(request, error)

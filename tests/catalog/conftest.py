@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from app.catalog.database import Database
 from app.catalog.images import Images
 from app.catalog.vectors import Vectors
-from tests.catalogs import Clock, empty_catalog
+from tests.catalogs import Clock
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    """An empty catalog."""
-    opened = empty_catalog(tmp_path)
+def database(catalog_url: str) -> Iterator[Database]:
+    """An empty catalog, on SQLite and on PostgreSQL."""
+    opened = Database(catalog_url)
     yield opened
     opened.close()
 

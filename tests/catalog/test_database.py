@@ -12,11 +12,12 @@ from threading import Barrier
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
 from app.catalog.database import MIGRATIONS, Database
 from app.catalog.images import Images
+from app.catalog.postgresql import take_turn
 from app.catalog.tables import identity, metadata, vectors, workers
 
 
@@ -30,32 +31,47 @@ def open_and_migrate(url: str) -> str:
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
+def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'folder that is not there yet' / 'catalog.sqlite3'}"
 
 
-def is_ordinary(name: str | None, kind: str, _parents: object) -> bool:
-    """Not the full-text index, nor what SQLite keeps it in: no metadata can describe those."""
-    return kind != "table" or name is None or name.partition("_")[0] != "words"
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.engines)])
+def url(request: pytest.FixtureRequest) -> str:
+    """Of a catalog that was not made yet."""
+    found: str = request.getfixturevalue({"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param])
+    return found
 
 
 def test_migrations_build_what_the_tables_say(url: str) -> None:
     database = Database(url)
     database.migrate()
+    kind = database.engine.dialect.name
+
+    def is_ordinary(name: str | None, type: str, _parents: object) -> bool:
+        """Not the full-text index, nor what SQLite keeps it in: no metadata can describe those."""
+        return type != "table" or name is None or name.partition("_")[0] != "words"
+
+    def is_of_this_kind(found: object, _name: str | None, _type: str, _reflected: bool, _other: object) -> bool:
+        info = getattr(found, "info", {})
+        return info.get("only on", kind) == kind and info.get("a view on") != kind
+
     with database.reading() as connection:
-        opts = {"compare_type": True, "include_name": is_ordinary}
+        opts = {"compare_type": True, "include_name": is_ordinary, "include_object": is_of_this_kind}
         context = MigrationContext.configure(connection, opts=opts)
         assert compare_metadata(context, metadata) == []
+        for table in metadata.tables.values():
+            if table.info.get("only on", kind) == kind:
+                connection.execute(select(table)).all()  # views are not compared: they have these columns at least
     database.close()
 
 
-def test_pictures_of_an_older_catalog_stand_under_their_days(url: str) -> None:
+def test_pictures_of_an_older_catalog_stand_under_their_days(sqlite_url: str) -> None:
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    database = Database(url)
+    database = Database(sqlite_url)
     old = (
         "INSERT INTO images (md5, filename, format, bytes, width, height, state, added_at, taken_at) "
         "VALUES (:md5, 'a.jpg', 'jpeg', 1, 1, 1, 'indexed', '2024-02-29 12:00:00.250000', :taken)"
@@ -131,7 +147,7 @@ def test_a_migration_that_fails_leaves_the_catalog_as_it_was(url: str, monkeypat
     with pytest.raises(RuntimeError, match="power cut"):
         database.migrate()
     with database.reading() as connection:
-        assert connection.scalars(text("SELECT name FROM sqlite_master")).all() == []
+        assert inspect(connection).get_table_names() == []
     monkeypatch.undo()
     database.migrate()
     assert database.identity()
@@ -140,6 +156,9 @@ def test_a_migration_that_fails_leaves_the_catalog_as_it_was(url: str, monkeypat
 
 def test_it_writes_ahead_and_survives_a_power_cut(database: Database) -> None:
     with database.reading() as connection:
+        if connection.dialect.name == "postgresql":
+            assert connection.scalar(text("SHOW synchronous_commit")) == "on"
+            return
         assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
         assert connection.scalar(text("PRAGMA synchronous")) == 2  # FULL
         assert connection.scalar(text("PRAGMA foreign_keys")) == 1
@@ -179,13 +198,14 @@ def test_a_read_is_one_view_from_its_first_statement_to_its_last(database: Datab
         assert reading.scalars(select(identity.c.uuid)).all() == before
 
 
-def test_writers_wait_for_each_other(database: Database) -> None:
+def test_writers_of_one_subject_wait_for_each_other(database: Database) -> None:
     with database.writing() as connection:
         connection.execute(insert(workers).values(name="count", seen_at=0, rate=0))
 
     def count_up() -> None:
         for _ in range(10):
             with database.writing() as connection:
+                take_turn(connection, "the count")
                 seen = connection.scalar(select(workers.c.rate)) or 0.0
                 connection.execute(workers.update().values(rate=seen + 1))
 

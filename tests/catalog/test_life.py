@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlalchemy import text
 
+from app.catalog.database import Database
 from app.catalog.images import Images
 from app.catalog.vectors import Vectors
 from app.models import Counts, EmbeddingSpace, ImageState
@@ -28,7 +29,7 @@ class PictureLives(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.database = empty_catalog(Path(self.folder.name))
+        self.database = self.open()
         self.images, self.catalog = Images(self.database), Vectors(self.database)
         self.space = self.catalog.serve(SPACE)
         self.ids: dict[int, int] = {}
@@ -37,6 +38,10 @@ class PictureLives(RuleBasedStateMachine):
         self.embedded: set[tuple[int, int]] = set()
         self.highest = 0
         self.newest = 0
+
+    def open(self) -> Database:
+        """An empty catalog."""
+        return empty_catalog(Path(self.folder.name))
 
     def teardown(self) -> None:
         self.database.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from app.catalog.images import LEASE_SECONDS, Images
 from app.catalog.vectors import Vectors
@@ -57,7 +58,7 @@ def test_a_write_that_fails_changes_neither(images: Images, vectors: Vectors) ->
     (image_id,) = add_pictures(images, 1)
     prepare_all(images)
     images.claim(ImageState.PREPARED, "w", 9)
-    with pytest.raises(Exception, match="FOREIGN KEY"):
+    with pytest.raises(IntegrityError, match=r"(?i)foreign key"):
         vectors.record("w", 99, [image_id], unit_vectors(1))
     assert images.counts() == Counts(prepared=1)
     assert images.claimers() == ["w"]

@@ -5,11 +5,14 @@ import uuid
 import sqlalchemy as sa
 from alembic import op
 
+from app.catalog import postgresql_schema
+
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
 
+Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 STATES = ("pending", "prepared", "indexed", "failed")
 
 
@@ -38,7 +41,7 @@ def upgrade() -> None:
 def _create_images() -> None:
     op.create_table(
         "images",
-        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("id", Number, primary_key=True),
         sa.Column("md5", sa.String(32), nullable=False),
         sa.Column("filename", sa.Text, nullable=False),
         sa.Column("format", sa.String(8), nullable=False),
@@ -66,6 +69,9 @@ def _create_images() -> None:
 
 
 def _create_counts() -> None:
+    if op.get_bind().dialect.name == "postgresql":
+        postgresql_schema.create_counts(op.get_bind())
+        return
     counts = op.create_table(
         "counts",
         sa.Column("state", sa.String(8), primary_key=True),
@@ -95,12 +101,14 @@ def _create_vectors() -> None:
     )
     op.create_table(
         "vectors",
-        sa.Column("seq", sa.Integer, primary_key=True),
+        sa.Column("seq", Number, primary_key=True),
         sa.Column("space_id", sa.Integer, sa.ForeignKey("spaces.id"), nullable=False),
-        sa.Column("image_id", sa.Integer, nullable=False),
+        sa.Column("image_id", Number, nullable=False),
         sa.Column("vector", sa.LargeBinary),
         sa.UniqueConstraint("space_id", "image_id"),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_vectors_space_id_seq", "vectors", ["space_id", "seq"])
     op.create_index("ix_vectors_image_id", "vectors", ["image_id"])
+    if op.get_bind().dialect.name == "postgresql":
+        postgresql_schema.keep_log_in_order(op.get_bind())

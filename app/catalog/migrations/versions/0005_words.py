@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
+from app.catalog import postgresql_schema
 from app.catalog.words import indexed, without_ending
 
 revision = "0005"
@@ -15,6 +16,9 @@ BATCH = 10_000
 
 def upgrade() -> None:
     op.add_column("images", sa.Column("captions", sa.JSON))
+    if op.get_bind().dialect.name == "postgresql":
+        postgresql_schema.create_words(op.get_bind())
+        return  # there is no older catalog there
     op.execute('CREATE VIRTUAL TABLE words USING fts5(name, caption, tokenize = "unicode61 remove_diacritics 2")')
     connection = op.get_bind()
     after = 0

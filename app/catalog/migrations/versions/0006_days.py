@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from app.catalog import postgresql_schema
+
 revision = "0006"
 down_revision = "0005"
 branch_labels = None
@@ -14,6 +16,10 @@ ADDED = "strftime('%Y-%m-%d %H:%M:%f', added_at, 'localtime') || '000'"  # as SQ
 
 def upgrade() -> None:
     op.add_column("images", sa.Column("date", sa.DateTime, nullable=False, server_default=UNKNOWN))
+    if op.get_bind().dialect.name == "postgresql":  # where there is no older catalog
+        op.create_index("ix_images_date_id", "images", ["date", "id"])
+        postgresql_schema.create_days(op.get_bind())
+        return
     op.execute(f"UPDATE images SET date = coalesce(taken_at, {ADDED}, '{UNKNOWN}')")  # noqa: S608 - constants
     op.create_index("ix_images_date_id", "images", ["date", "id"])
     op.create_table(

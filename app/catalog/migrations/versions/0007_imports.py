@@ -8,6 +8,8 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
+Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
 
 def upgrade() -> None:
     op.add_column("images", sa.Column("folder", sa.Text))
@@ -17,6 +19,6 @@ def upgrade() -> None:
         sa.Column("path", sa.Text, nullable=False),
         sa.Column("bytes", sa.BigInteger, nullable=False),
         sa.Column("modified", sa.BigInteger, nullable=False),
-        sa.Column("image_id", sa.Integer, nullable=False),
+        sa.Column("image_id", Number, nullable=False),
         sa.PrimaryKeyConstraint("path", name="pk_imports"),
     )

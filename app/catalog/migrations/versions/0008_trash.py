@@ -8,11 +8,13 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
+Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
 
 def upgrade() -> None:
     op.create_table(
         "trash",
-        sa.Column("id", sa.Integer, nullable=False),
+        sa.Column("id", Number, nullable=False),
         sa.Column("md5", sa.String(32), nullable=False),
         sa.Column("filename", sa.Text, nullable=False),
         sa.Column("format", sa.String(8), nullable=False),
