@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,10 +11,13 @@ from typing import Annotated, Literal
 from limits import parse
 from limits.errors import ConfigurationError
 from limits.storage import storage_from_string
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT = Path(__file__).resolve().parent.parent
+BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w!.*'()-]+)*/?")
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
+ENDPOINT = re.compile(r"https?://[^/@?#\s]+(/[^@?#\s]*)?")
 STARTER_MODEL = PROJECT / "models" / "starter"
 
 
@@ -42,6 +46,11 @@ class Settings(BaseSettings):
 
     data: Path = Field(PROJECT, description="Folder that holds `images/` and `index/`.")
     catalog: str = Field("", description="URL of the catalog, `postgresql://…`; empty: a file in the data folder.")
+    storage: str = Field("", description="Where pictures lie: a folder or `s3://bucket/prefix`; by default `images/`.")
+    storage_endpoint: str = Field("", description="Address of an S3-compatible server other than Amazon's.")
+    storage_urls: Literal["proxy", "signed"] = Field(
+        "proxy", description="Whether browsers get pictures of a bucket from here or, by signed links, from there."
+    )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(3000, ge=0, le=65535, description="Port to listen on.")
     hosts: str = Field("", description="Public names this is reached by, with commas between; `*` for any.")
@@ -83,10 +92,31 @@ class Settings(BaseSettings):
         """The same settings as environment variables, for a process that is started."""
         return {f"GLIMPSE_{name.upper()}": str(value) for name, value in self}
 
+    @field_validator("storage")
+    @classmethod
+    def _is_folder_or_bucket(cls, storage: str) -> str:
+        if "://" not in storage:
+            return storage
+        if not BUCKET.fullmatch(storage):
+            raise ValueError("it has to be a folder, or like s3://bucket/prefix without a key, a password or a `?`")
+        return storage.rstrip("/")
+
+    @field_validator("storage_endpoint")
+    @classmethod
+    def _is_address(cls, endpoint: str) -> str:
+        if endpoint and not ENDPOINT.fullmatch(endpoint):
+            raise ValueError("it has to be like https://objects.example.org or http://127.0.0.1:9000, without a key")
+        return endpoint.rstrip("/")
+
+    @property
+    def in_bucket(self) -> bool:
+        """Whether pictures lie in an object store."""
+        return "://" in self.storage
+
     @property
     def images(self) -> Path:
-        """Folder of originals and thumbnails."""
-        return self.data / "images"
+        """Folder of originals and thumbnails, unless they lie in a bucket."""
+        return Path(self.storage) if self.storage and not self.in_bucket else self.data / "images"
 
     @property
     def index(self) -> Path:

@@ -10,7 +10,8 @@
     ├── ModelNotReady          the model is still loading: try again in a moment
     ├── ModelUnavailable       the model named in the settings can't be had
     ├── EngineUnavailable      the vector engine named in the settings does not answer
-    └── CatalogUnavailable     the server that keeps the catalog is away: try again in a moment
+    ├── CatalogUnavailable     the server that keeps the catalog is away: try again in a moment
+    └── StorageUnavailable     pictures can't be read or written just now: the object store is away
 """
 
 from __future__ import annotations
@@ -50,3 +51,7 @@ class EngineUnavailable(GlimpseError):
 
 class CatalogUnavailable(GlimpseError):
     """The server that keeps the catalog can't be reached."""
+
+
+class StorageUnavailable(GlimpseError):
+    """The object store can't be reached; the message says why. Nothing is lost, and asking again makes sense."""

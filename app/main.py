@@ -29,6 +29,7 @@ from app.catalog.watched import Watched
 from app.catalog.words import Words
 from app.catalog.workers import Workers
 from app.config import PROJECT, STARTER_MODEL, Settings
+from app.errors import StorageUnavailable
 from app.library.access import Access
 from app.library.compiling import Compiler
 from app.library.doctor import Doctor
@@ -94,7 +95,7 @@ class Core:
             trash=Trash(database),
             vectors=Vectors(database),
             workers=Workers(database),
-            store=Folder(settings.images),
+            store=open_store(settings),
             decoder=Decoder(settings.decode_processes, settings.decode_seconds, settings.max_pixels),
             encoder=_encoder(settings, load),
         )
@@ -102,6 +103,19 @@ class Core:
     def close(self) -> None:
         self.decoder.close()
         self.database.close()
+
+
+def open_store(settings: Settings) -> Store:
+    """Where the pictures of the settings lie. Raises `StorageUnavailable` if what it takes is not installed."""
+    if not settings.in_bucket:
+        return Folder(settings.images)
+    try:
+        from app.media.bucket import Bucket  # obstore is installed by who needs it
+    except ModuleNotFoundError as error:
+        told = f"{settings.storage} takes the package {error.name}: pip install -r requirements-s3.txt"
+        raise StorageUnavailable(told) from error
+    scratch = settings.index / "incoming"
+    return Bucket(settings.storage, scratch, settings.storage_endpoint, settings.storage_urls == "signed")
 
 
 def _encoder(settings: Settings, load: LoadEncoder | None) -> BackgroundEncoder:
@@ -152,7 +166,7 @@ def create_app(settings: Settings, load: LoadEncoder | None = None) -> FastAPI:
     app.add_middleware(SignedInOnly, access=library.access, errors=error_pages)
     app.add_middleware(SameOriginOnly, refuse=error_pages.refusal)
     app.add_middleware(KnownHosts, hosts=settings.known_hosts, refuse=error_pages.refusal)
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(SecurityHeaders, pictures=core.store.origin)
     error_pages.install(app)
     return app
 
@@ -192,7 +206,7 @@ def _library(settings: Settings, core: Core, wake: Callable[[], None]) -> Librar
         receipts=Receipts(core.database),
         intake=Intake(core.images, core.trash, core.store, settings.max_pixels, wake),
         searcher=_searcher(settings, core),
-        status=StatusReader(core.images, core.workers, core.encoder),
+        status=StatusReader(core.images, core.workers, core.encoder, core.store),
         access=Access(AccessRecords(core.database)),
         watched=Watched(core.database),
         vectors=core.vectors,
@@ -305,7 +319,7 @@ async def _running(
             process.start()
         core.encoder.start()
         _in_thread(library.searcher.serve)
-        library.intake.recover()
+        _recover(library, stopping)
         if settings.demo:
             _fill_with_demo(library, stopping)
 
@@ -325,6 +339,16 @@ def _in_thread(work: Callable[[], None]) -> None:
     threading.Thread(target=work, daemon=True).start()
 
 
+def _recover(library: Library, stopping: threading.Event) -> None:
+    while not stopping.is_set():
+        try:
+            library.intake.recover()
+            return
+        except StorageUnavailable as error:
+            log.warning("what a crash left behind is looked after later reason=%s", error)
+            stopping.wait(TEND_SECONDS)
+
+
 def _fill_with_demo(library: Library, stopping: threading.Event) -> None:
     from app.library.demo import draw_demo_pictures  # most starts have no use for it
 
@@ -333,7 +357,10 @@ def _fill_with_demo(library: Library, stopping: threading.Event) -> None:
     for picture in draw_demo_pictures():
         if stopping.is_set():
             return
-        library.intake.add_bytes(picture.data, picture.filename)
+        try:
+            library.intake.add_bytes(picture.data, picture.filename)
+        except StorageUnavailable as error:
+            log.warning("demo picture left out filename=%s reason=%s", picture.filename, error)
 
 
 def _tend(library: Library, encoder: BackgroundEncoder, trash_days: float, stopping: threading.Event) -> None:
@@ -342,8 +369,13 @@ def _tend(library: Library, encoder: BackgroundEncoder, trash_days: float, stopp
             encoder.improve()
             library.searcher.tend()
             library.intake.empty_trash(trash_days)
+            library.intake.finish_removals()
+            if library.store.trouble:
+                library.store.reach()
+        except StorageUnavailable:
+            continue  # said when it began
         except Exception:
-            log.exception("looking after indexes and trash failed")
+            log.exception("looking after indexes, trash and storage failed")
 
 
 def app_from_environment() -> FastAPI:

@@ -250,6 +250,8 @@ class LibraryStatus:
     counts: Counts
     model: ModelStatus
     worker: WorkerStatus
+    storage: str | None = None
+    """Why pictures can't be shown or taken in just now."""
 
     @property
     def seconds_left(self) -> float | None:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from app.catalog.images import Images
 from app.catalog.vectors import Vectors
 from app.catalog.workers import Workers
-from app.errors import CatalogUnavailable, ModelUnavailable
+from app.errors import CatalogUnavailable, ModelUnavailable, StorageUnavailable
 from app.library.compiling import Compiler
 from app.library.indexing import Indexer
 from app.models import ImageState, ModelState
@@ -65,6 +65,8 @@ class Worker:
         self._more_to_prepare = threading.Event()
         self._more_to_embed = threading.Event()
         self._complaint: str | None = None
+        self._away: dict[ImageState, str] = {}
+        """What each loop could not read or write just now."""
         self._done: deque[tuple[float, int]] = deque()
 
     def wake(self) -> None:
@@ -103,6 +105,12 @@ class Worker:
             try:
                 if not work():
                     more.wait(POLL_SECONDS)
+                self._away.pop(state, None)
+            except StorageUnavailable as error:  # said where people look, and not in a hundred lines of the log
+                self._away[state] = str(error)
+                with suppress(Exception):
+                    self._images.release(self._name, state)
+                self._stopping.wait(RETRY_SECONDS)
             except Exception:
                 log.exception("work failed, tried again in %g seconds", RETRY_SECONDS)
                 with suppress(Exception):  # the catalog itself may be what fails; then the lease ends by itself
@@ -142,12 +150,15 @@ class Worker:
         while not self._stopping.is_set():
             self._improve()
             now = time.monotonic()
-            saying = (round(self._rate(), 1), self._encoder.status.message or self._complaint)
+            saying = (round(self._rate(), 1), self._encoder.status.message or self._complaint or self._trouble())
             if saying != said or now - said_at > REPORT_IDLE_SECONDS:
                 with suppress(Exception):  # a locked catalog must not end the worker
                     self._workers.report(self._name, *saying)
                     said, said_at = saying, now
             self._stopping.wait(REPORT_BUSY_SECONDS)
+
+    def _trouble(self) -> str | None:
+        return next(iter(self._away.copy().values()), None)
 
     def _improve(self) -> None:
         """Have the model compiled for this machine, meanwhile run it as it is, and then as it was compiled."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from app.vectors.encoder import Encoder
 from tests.catalogs import empty_catalog_url
 from tests.encoders import ColourEncoder
 from tests.engines import needs
+from tests.engines.objects import ObjectServer, environment
 from tests.engines.postgres import PostgresServer
 
 Upload = tuple[str, bytes]
@@ -160,3 +162,19 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     url = postgres.new_database()
     yield url
     postgres.drop(url)
+
+
+@pytest.fixture(scope="session")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
+    """A running S3 server, shared by all tests (each takes a bucket of its own), and credentials for it."""
+    for name in ("obstore", "moto", "flask_cors"):
+        needs.package(name)
+    server = ObjectServer(tmp_path_factory.mktemp("objects") / "log")
+    with pytest.MonkeyPatch.context() as process:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            process.delenv(name)
+        for name, value in environment().items():
+            process.setenv(name, value)
+        server.start()
+        yield server
+        server.close()

@@ -45,6 +45,9 @@ def test_without_anything_set_it_serves_this_machine_alone() -> None:
 
 CHANGED: dict[str, Any] = {
     "data": Path("/mnt/my pictures"),
+    "storage": "s3://my-bucket/some/where",
+    "storage_endpoint": "http://127.0.0.1:9000",
+    "storage_urls": "signed",
     "host": "0.0.0.0",  # noqa: S104 - a value like any other
     "port": 8080,
     "open": True,
@@ -102,6 +105,14 @@ def test_a_file_beside_the_project_is_read_and_the_environment_goes_first(
         ("search_rate", "often"),
         ("rate_storage", "nowhere://"),
         ("worker", "perhaps"),
+        ("storage", "s3://"),
+        ("storage", "s3://bucket?key=secret"),
+        ("storage", "s3://key:secret@bucket/pictures"),
+        ("storage", "gs://bucket"),
+        ("storage", "https://bucket.s3.amazonaws.com"),
+        ("storage_endpoint", "objects.example.org"),
+        ("storage_endpoint", "https://key:secret@objects.example.org"),
+        ("storage_urls", "public"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,3 +126,18 @@ def test_folders_lie_below_the_data(tmp_path: Path) -> None:
     assert (settings.images, settings.index) == (tmp_path / "images", tmp_path / "index")
     assert settings.catalog_url == f"sqlite:///{tmp_path}/index/catalog.sqlite3"
     assert settings.max_pixels == 12_000_000
+
+
+@pytest.mark.parametrize(
+    ("storage", "in_bucket", "images"),
+    [
+        ("", False, "/data/images"),
+        ("/mnt/pictures", False, "/mnt/pictures"),
+        ("s3://my.bucket-1", True, "/data/images"),
+        ("s3://bucket/a/b-c_d.e/", True, "/data/images"),
+    ],
+)
+def test_pictures_lie_in_a_folder_or_in_a_bucket(storage: str, in_bucket: bool, images: str) -> None:
+    settings = Settings(data=Path("/data"), storage=storage)
+    assert (settings.in_bucket, str(settings.images)) == (in_bucket, images)
+    assert not settings.storage.endswith("/")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from app.catalog.images import Images, NewImage
 from app.catalog.trash import Removal, Trash
-from app.errors import NotFound, PictureError
+from app.errors import NotFound, PictureError, StorageUnavailable
 from app.media import pictures
 from app.media.store import CHUNK, Incoming, Store
 from app.models import THUMBNAIL_WIDTHS, Image, Outcome, UploadResult
@@ -64,9 +64,11 @@ class Intake:
         )
         self._store.send(incoming, identity.format)
         image_id, added = self._images.add(
-            new, lambda: self._store.keep(incoming, identity.format), lambda format: self._put_back(incoming, format)
+            new,
+            lambda: self._store.keep(incoming, identity.format),
+            lambda format: self._store.put_back(incoming, format),
         )
-        self._store.confirm(incoming, identity.format)
+        self._store.confirm(incoming)
         if not added:
             if incoming.kept:
                 log.warning("missing original put back id=%d", image_id)
@@ -75,13 +77,6 @@ class Intake:
         log.info("picture added id=%d md5=%s bytes=%d", image_id, new.md5, new.bytes)
         self._wake()
         return UploadResult(name, Outcome.ADDED, image_id)
-
-    def _put_back(self, incoming: Incoming, format: str) -> bool:
-        """Make this file the original of a known picture if that is missing. Returns whether it was."""
-        missing = self._store.size(incoming.md5, format) is None
-        if missing:
-            self._store.keep(incoming, format)
-        return missing
 
     def add_bytes(self, data: bytes, filename: str) -> UploadResult:
         """Take in a picture that is in memory already."""
@@ -174,7 +169,11 @@ class Intake:
         def unlink() -> None:
             self._store.remove(removal.md5, removal.format, THUMBNAIL_WIDTHS)
 
-        self._images.finish_removal(removal, unlink)
+        try:
+            self._store.reach()  # now, rather than under the lock
+            self._images.finish_removal(removal, unlink)
+        except StorageUnavailable as error:  # the picture is gone for everybody, its files go when they can be reached
+            log.warning("files of a removed picture are still there md5=%s reason=%s", removal.md5, error)
 
     def _adopt_unrecorded(self) -> list[UploadResult]:
         """Originals in their place without a row: a crash between the two, or a catalog that was lost."""

@@ -15,8 +15,10 @@ import os
 import re
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePath
 from typing import BinaryIO, Protocol
 
@@ -45,11 +47,16 @@ def parse_original(name: str) -> tuple[str, str] | None:
 class Incoming:
     """A file on its way in: counted and hashed while it is written. A context manager; gone at its end unless kept."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, durable: bool = True) -> None:
+        """``durable``: its bytes are to stay on this disk."""
         descriptor, name = tempfile.mkstemp(dir=folder)
         self.path = Path(name)
         self.bytes = 0
         self.kept = False
+        """Whether it was missing where it is kept."""
+        self.sent_as: str | None = None
+        """The name under which it was sent elsewhere."""
+        self._durable = durable
         self._file: BinaryIO = os.fdopen(descriptor, "wb")
         self._digest = hashlib.md5(usedforsecurity=False)
 
@@ -71,9 +78,9 @@ class Incoming:
             self.bytes += len(chunk)
 
     def finish(self, durable: bool = True) -> None:
-        """No more will be written. ``durable``: everything is on disk when this returns."""
+        """No more will be written. ``durable``: everything is on disk when this returns, if it is to stay there."""
         self._file.flush()
-        if durable:
+        if durable and self._durable:
             os.fsync(self._file.fileno())
         self._file.close()
 
@@ -95,6 +102,30 @@ class Inventory(Protocol):
     def has_thumbnail(self, md5: str, width: int) -> bool: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What HTTP tells about a file. ``size`` in bytes; ``etag`` with its quotes (RFC 9110)."""
+
+    size: int
+    modified: datetime
+    etag: str
+
+
+class Remote(ABC):
+    """A file elsewhere, on its way to a browser. Each method raises `FileNotFoundError` and `StorageUnavailable`."""
+
+    @abstractmethod
+    async def facts(self) -> Facts: ...
+
+    @abstractmethod
+    async def read(self, start: int | None = None, stop: int | None = None) -> tuple[Facts, AsyncIterator[bytes]]:
+        """The bytes from ``start`` to before ``stop``, else all."""
+
+    @abstractmethod
+    async def address(self) -> str | None:
+        """Where browsers can fetch it themselves, for a while; ``None`` if they are not to."""
+
+
 class Store(ABC):
     """Originals and derivatives of one library. Names are those that `original_name` and `thumbnail_name` give.
 
@@ -106,6 +137,16 @@ class Store(ABC):
     """Where this is, for people."""
     filled_by_hand = False
     """Whether people put files here themselves, so that each start looks for them."""
+    origin = ""
+    """Scheme and host that browsers are sent to for pictures; empty: none but our own."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be read or written just now, as far as is known."""
+        return None
+
+    def reach(self) -> None:  # noqa: B027 - a folder is always there
+        """Raises `StorageUnavailable` where nothing can be read or written just now."""
 
     # -- coming in ----------------------------------------------------------------------------------------------
 
@@ -124,7 +165,14 @@ class Store(ABC):
     def keep(self, incoming: Incoming, format: str) -> None:
         """Give a finished file its final name. It survives a power cut when this returns."""
 
-    def confirm(self, incoming: Incoming, format: str) -> None:  # noqa: B027 - nor here
+    def put_back(self, incoming: Incoming, format: str) -> bool:
+        """Make a file the original of a known picture if that is missing. Returns whether it was."""
+        missing = self.size(incoming.md5, format) is None
+        if missing:
+            self.keep(incoming, format)
+        return missing
+
+    def confirm(self, incoming: Incoming) -> None:  # noqa: B027 - nor here
         """After the row was written: the file is here, whoever removed the same picture meanwhile."""
 
     @abstractmethod
@@ -146,8 +194,8 @@ class Store(ABC):
         """Where it can be read on this machine while the block lasts; nothing is there if it is missing."""
 
     @abstractmethod
-    def served(self, name: str) -> Path:
-        """What a browser is sent. Raises `FileNotFoundError`."""
+    def served(self, name: str) -> Path | Remote:
+        """What a browser is sent. Raises `FileNotFoundError`, or reading it does."""
 
     @abstractmethod
     def read(self, name: str) -> bytes:
@@ -180,12 +228,11 @@ class Store(ABC):
 
     def remove(self, md5: str, format: str, widths: tuple[int, ...]) -> None:
         """Take an original and its derivatives away."""
-        self.delete([original_name(md5, format)])
-        self.remove_thumbnails(md5, widths)
+        self.delete([original_name(md5, format), *_thumbnails(md5, widths)])
 
     def remove_thumbnails(self, md5: str, widths: tuple[int, ...]) -> None:
         """Take derivatives away, the last of ``widths`` first: while any is left, the first is."""
-        self.delete([thumbnail_name(md5, width) for width in reversed(widths)])
+        self.delete(_thumbnails(md5, widths))
 
     # -- looking around -----------------------------------------------------------------------------------------
 
@@ -208,6 +255,10 @@ class Store(ABC):
     @abstractmethod
     def sweep(self) -> None:
         """Clear away what interrupted uploads left behind."""
+
+
+def _thumbnails(md5: str, widths: tuple[int, ...]) -> list[str]:
+    return [thumbnail_name(md5, width) for width in reversed(widths)]
 
 
 def copy_file(source: Store, target: Store, name: str) -> bool:

@@ -211,6 +211,7 @@ class StatusBody(BaseModel):
     model: ModelBody
     images: CountsBody
     worker: WorkerBody
+    storage: str | None = Field(description="Why pictures can't be shown or taken in just now.")
 
 
 def path_of(request: Request, path: str) -> str:
@@ -297,4 +298,5 @@ def status_body(library: str, status: LibraryStatus) -> StatusBody:
             failed=counts.failed,
         ),
         worker=WorkerBody(alive=worker.alive, rate=worker.rate, message=worker.message),
+        storage=status.storage,
     )

@@ -20,6 +20,7 @@ from app.errors import (
     ModelUnavailable,
     NotFound,
     PictureError,
+    StorageUnavailable,
     TooLarge,
 )
 from app.web.rendering import ErrorPage, Renderer
@@ -40,6 +41,7 @@ _STATUS: tuple[tuple[type[GlimpseError], HTTPStatus, str], ...] = (
     (ModelNotReady, HTTPStatus.SERVICE_UNAVAILABLE, "The model is warming up"),
     (ModelUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "Searching is not possible"),
     (CatalogUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "The catalog is away"),
+    (StorageUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "The pictures can't be reached"),
 )
 
 
@@ -64,7 +66,7 @@ class ErrorPages:
         for kind, status, title in _STATUS:
             if isinstance(error, kind):
                 response = self._answer(request, status, title, str(error))
-                if isinstance(error, ModelNotReady | CatalogUnavailable):
+                if isinstance(error, ModelNotReady | CatalogUnavailable | StorageUnavailable):
                     response.headers["Retry-After"] = RETRY_AFTER
                 return response
         return await self.unexpected(request, error)

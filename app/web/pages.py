@@ -257,6 +257,7 @@ class Pages:
 
     def status(self, request: Request) -> HTMLResponse:
         versions = [("glimpse", __version__), ("python", platform.python_version())]
+        place = self._library.store.place
         page = StatusPage(
             status=self._library.status.read(),
             data_folder=self._data_folder,
@@ -265,6 +266,7 @@ class Pages:
             locked=self._library.access.is_locked,
             watched=self._library.watched.all(),
             now=time.time(),
+            pictures_place="" if place.startswith(self._data_folder) else place,
         )
         return self._renderer.page(request, page)
 

@@ -312,6 +312,8 @@ class StatusPage:
     watched: tuple[WatchedFolder, ...]
     now: float
     """Unix seconds."""
+    pictures_place: str = ""
+    """Where originals and previews lie, if not in the data folder."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,16 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 class SecurityHeaders:
-    """Adds `HEADERS` to every answer that does not set them itself."""
+    """Adds `HEADERS` to every answer that does not set them itself.
 
-    def __init__(self, app: ASGIApp) -> None:
+    ``pictures``: origin that browsers are sent to for pictures, besides our own.
+    """
+
+    def __init__(self, app: ASGIApp, pictures: str = "") -> None:
         self._app = app
+        policy = HEADERS["Content-Security-Policy"]
+        allowed = policy.replace("img-src 'self'", f"img-src 'self' {pictures}") if pictures else policy
+        self._headers = HEADERS | {"Content-Security-Policy": allowed}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -43,7 +49,7 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in self._headers.items():
                     headers.setdefault(name, value)
             await send(message)
 

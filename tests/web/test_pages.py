@@ -519,7 +519,9 @@ class TestOriginals:
         [result] = glimpse.upload(("rose.jpg", RED))
         for file in glimpse.settings.images.glob("??/*"):
             file.unlink()
-        assert "missing from the picture folder" in page(glimpse.client.get(f"{result['url']}/original"), 404).words
+        assert (
+            "missing from where pictures are kept" in page(glimpse.client.get(f"{result['url']}/original"), 404).words
+        )
 
 
 class TestTheDoor:
