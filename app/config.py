@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from limits import parse
 from limits.errors import ConfigurationError
 from limits.storage import storage_from_string
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -62,6 +62,11 @@ class Settings(BaseSettings):
     )
     precision: Literal["auto", "fp32", "bf16", "int8"] = Field(
         "auto", description="Numbers the model computes in; `auto`: the fastest that change nothing."
+    )
+    vectors: str = Field(
+        "faiss",
+        pattern=r"^(faiss|pgvector|(milvus|qdrant)(\+tls)?://[^/]+.*|postgresql://.+)$",
+        description="Where vectors are searched: `faiss` here in memory, or an engine (docs/scaling.md).",
     )
     worker: bool = Field(True, description="Whether the server starts a worker of its own.")
     demo: bool = Field(False, description="Fill an empty gallery with pictures drawn by code.")
@@ -152,6 +157,20 @@ class Settings(BaseSettings):
     def max_pixels(self) -> int:
         """Pixels of the largest picture taken in."""
         return self.max_megapixels * 1_000_000
+
+    @field_validator("vectors")
+    @classmethod
+    def _has_a_server(cls, vectors: str, others: ValidationInfo) -> str:
+        if vectors == "pgvector" and not others.data.get("catalog", "").startswith("postgresql"):
+            raise ValueError("say which server, postgresql://…, or keep the catalog in one")
+        return vectors
+
+    @property
+    def vectors_url(self) -> str | None:
+        """URL of the vector engine; ``None`` for an index in this process."""
+        if self.vectors == "pgvector":
+            return self.catalog_url
+        return None if self.vectors == "faiss" else self.vectors
 
     @property
     def catalog_url(self) -> str:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -22,6 +23,7 @@ from app.catalog.database import Database
 from app.catalog.health import Health
 from app.catalog.images import Images
 from app.catalog.imports import Imports
+from app.catalog.leases import Leases
 from app.catalog.receipts import Receipts
 from app.catalog.trash import Trash
 from app.catalog.vectors import Vectors
@@ -33,6 +35,7 @@ from app.errors import StorageUnavailable
 from app.library.access import Access
 from app.library.compiling import Compiler
 from app.library.doctor import Doctor
+from app.library.following import Follower
 from app.library.importing import Importer
 from app.library.indexing import Indexer
 from app.library.intake import Intake
@@ -46,6 +49,8 @@ from app.media.folder import Folder
 from app.media.pictures import FORMATS
 from app.media.store import Store
 from app.vectors.encoder import BackgroundEncoder, Compiled, Encoder, improved, load_encoder
+from app.vectors.engines import open_engine
+from app.vectors.shared import SharedIndexes
 from app.vectors.snapshots import IndexCache
 from app.web.access import SignedInOnly, SignIn
 from app.web.actions import Actions
@@ -193,9 +198,26 @@ def create_worker(settings: Settings, load: LoadEncoder | None = None) -> Iterat
         name = worker_name()
         indexer = Indexer(name, core.images, core.vectors, core.store, core.decoder)
         compiler = None if load else Compiler(settings.model, STARTER_MODEL, _compiled(settings))
-        yield Worker(name, indexer, core.images, core.vectors, core.workers, core.encoder, compiler)
+        follower = _follower(name, settings, core)
+        yield Worker(name, indexer, core.images, core.vectors, core.workers, core.encoder, compiler, follower)
+        if follower:
+            follower.close()
     finally:
         core.close()
+
+
+def _follower(name: str, settings: Settings, core: Core) -> Follower | None:
+    """Who fills the vector engine, where there is one."""
+    indexes = _indexes(settings, core.database)
+    if not isinstance(indexes, SharedIndexes):
+        return None
+    return Follower(name, core.vectors, core.images, Leases(core.database), indexes)
+
+
+def _indexes(settings: Settings, database: Database) -> IndexCache | SharedIndexes:
+    if url := settings.vectors_url:
+        return SharedIndexes(partial(open_engine, url), database.identity)
+    return IndexCache(settings.index, settings.index_ttl, database.identity)
 
 
 def _library(settings: Settings, core: Core, wake: Callable[[], None]) -> Library:
@@ -215,7 +237,7 @@ def _library(settings: Settings, core: Core, wake: Callable[[], None]) -> Librar
 
 
 def _searcher(settings: Settings, core: Core) -> Searcher:
-    indexes = IndexCache(settings.index, settings.index_ttl, core.database.identity)
+    indexes = _indexes(settings, core.database)
     records = AccessRecords(core.database)
     return Searcher(
         core.images,
@@ -283,7 +305,7 @@ def create_doctor(settings: Settings) -> Iterator[Doctor]:
     try:
         core.database.migrate()
         intake = Intake(core.images, core.trash, core.store, settings.max_pixels, lambda: None)
-        indexes = IndexCache(settings.index, settings.index_ttl, core.database.identity)
+        indexes = _indexes(settings, core.database)
         yield Doctor(Health(core.database), core.images, core.trash, core.vectors, core.store, intake, indexes)
     finally:
         core.close()

@@ -157,7 +157,9 @@ class Results:
     per_day: Mapping[date, int] = field(default_factory=dict)
     """By date: how many pictures there are, on all pages, of each day that stands on this one."""
     words_alone: bool = False
-    """No model could tell what pictures look like: only names and captions were searched."""
+    """Nobody could tell what pictures look like: only names and captions were searched."""
+    engine_away: bool = False
+    """… because the vector engine does not answer; else it is the model that can't."""
 
 
 @dataclass(frozen=True, slots=True)

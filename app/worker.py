@@ -17,6 +17,7 @@ from app.catalog.vectors import Vectors
 from app.catalog.workers import Workers
 from app.errors import CatalogUnavailable, ModelUnavailable, StorageUnavailable
 from app.library.compiling import Compiler
+from app.library.following import Follower
 from app.library.indexing import Indexer
 from app.models import ImageState, ModelState
 from app.vectors.encoder import BackgroundEncoder
@@ -53,6 +54,7 @@ class Worker:
         workers: Workers,
         encoder: BackgroundEncoder,
         compiler: Compiler | None = None,
+        follower: Follower | None = None,
     ) -> None:
         self._name = name
         self._indexer = indexer
@@ -61,9 +63,11 @@ class Worker:
         self._workers = workers
         self._encoder = encoder
         self._compiler = compiler
+        self._follower = follower
         self._stopping = threading.Event()
         self._more_to_prepare = threading.Event()
         self._more_to_embed = threading.Event()
+        self._more_to_follow = threading.Event()
         self._complaint: str | None = None
         self._away: dict[ImageState, str] = {}
         """What each loop could not read or write just now."""
@@ -73,6 +77,7 @@ class Worker:
         """There is new work."""
         self._more_to_prepare.set()
         self._more_to_embed.set()
+        self._more_to_follow.set()
 
     def stop(self) -> None:
         """End after the batches under way."""
@@ -87,6 +92,8 @@ class Worker:
             threading.Thread(target=self._loop, args=(ImageState.PENDING, self._prepare, self._more_to_prepare)),
             threading.Thread(target=self._loop, args=(ImageState.PREPARED, self._embed, self._more_to_embed)),
         ]
+        if self._follower:
+            loops.append(threading.Thread(target=self._follow, args=(self._follower,)))
         for loop in loops:
             loop.start()
         self._report_until_stopped()
@@ -117,6 +124,16 @@ class Worker:
                     self._images.release(self._name, state)
                 self._stopping.wait(RETRY_SECONDS)
 
+    def _follow(self, follower: Follower) -> None:
+        """Carry what is embedded, or gone, to the vector engine."""
+        while not self._stopping.is_set():
+            self._more_to_follow.clear()
+            try:
+                follower.follow(self._stopping.is_set)
+            except Exception:
+                log.exception("vector engine is not filled, tried again in a moment")
+            self._more_to_follow.wait(POLL_SECONDS)
+
     def _prepare(self) -> bool:
         worked = self._indexer.prepare_next_batch()
         if worked:
@@ -143,6 +160,7 @@ class Worker:
         embedded = self._indexer.embed_next_batch(encoder)
         if embedded:
             self._done.append((time.monotonic(), embedded))
+            self._more_to_follow.set()
         return embedded > 0
 
     def _report_until_stopped(self) -> None:
@@ -158,7 +176,8 @@ class Worker:
             self._stopping.wait(REPORT_BUSY_SECONDS)
 
     def _trouble(self) -> str | None:
-        return next(iter(self._away.copy().values()), None)
+        following = self._follower.message if self._follower else None
+        return next(iter(self._away.copy().values()), following)
 
     def _improve(self) -> None:
         """Have the model compiled for this machine, meanwhile run it as it is, and then as it was compiled."""
@@ -187,6 +206,8 @@ class Worker:
             if name == self._name or (where == host and pid.isdigit() and not _is_alive(int(pid))):
                 released = self._images.release(name, died=True)
                 self._workers.leave(name)
+                if self._follower:
+                    self._follower.give_way(name)
                 log.info("dead worker cleared away worker=%s claims=%d", name, released)
 
 

@@ -16,6 +16,7 @@ from app.library.intake import Intake
 from app.media.pictures import derivative_sizes
 from app.media.store import Inventory, Store
 from app.models import THUMBNAIL_WIDTHS, Image
+from app.vectors.shared import SharedIndexes
 from app.vectors.snapshots import IndexCache
 
 RESTORE = "Stop the server and bring a backup back: python run.py restore FOLDER."
@@ -48,7 +49,7 @@ class Doctor:
         vectors: Vectors,
         store: Store,
         intake: Intake,
-        indexes: IndexCache,
+        indexes: IndexCache | SharedIndexes,
     ) -> None:
         self._health = health
         self._images = images

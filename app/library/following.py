@@ -69,6 +69,14 @@ class Follower:
             self._all_there = None
             self.message = f"{error} Browsing and searching by names go on; the rest follows when it is back."
 
+    def close(self) -> None:
+        """Give connections back."""
+        self._indexes.close()
+
+    def give_way(self, dead: str) -> None:
+        """Somebody who may have followed has died: others need not wait for the end of that lease."""
+        self._leases.give_back(dead)
+
     def _follow(
         self, engine: Engine, serving: ServingSpace, bank: FloatArray, checksum: int, stopping: Callable[[], bool]
     ) -> None:

@@ -9,21 +9,23 @@ from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 from cachetools import TTLCache
 
 from app.catalog.images import Images
 from app.catalog.vectors import ServingSpace, Vectors
 from app.catalog.words import WordHit, Words
-from app.errors import InvalidInput, ModelNotReady, ModelUnavailable, NotFound
+from app.conditions import Condition
+from app.errors import EngineUnavailable, InvalidInput, ModelNotReady, ModelUnavailable, NotFound
 from app.library.fusion import UNSEEN, Found, fuse
 from app.library.picture_links import PictureLinks
 from app.library.query import Query, Sort, parse
 from app.media.decoding import Decoder
 from app.models import Band, FloatArray, Image, Match, ModelState, Reason, Results
 from app.vectors.encoder import BackgroundEncoder, Encoder
-from app.vectors.index import VectorIndex
+from app.vectors.engine import Filter, as_tests
+from app.vectors.ranking import Index
 from app.vectors.relevance import confidence, neutral_digest, neutral_texts
+from app.vectors.shared import SharedIndexes
 from app.vectors.snapshots import IndexCache
 
 LONGEST_QUERY = 2000
@@ -50,7 +52,7 @@ class Searcher:
         images: Images,
         vectors: Vectors,
         words: Words,
-        indexes: IndexCache,
+        indexes: IndexCache | SharedIndexes,
         encoder: BackgroundEncoder,
         decoder: Decoder,
         links: PictureLinks,
@@ -84,8 +86,19 @@ class Searcher:
             if not hits:
                 raise
             return replace(self._page(fuse(UNSEEN, hits, UNSEEN), len(hits), query, offset, limit), words_alone=True)
+        try:
+            return self._answer(encoder, serving, query, hits, offset, limit)
+        except EngineUnavailable:
+            if not hits:
+                raise
+            page = self._page(fuse(UNSEEN, hits, UNSEEN), len(hits), query, offset, limit)
+            return replace(page, words_alone=True, engine_away=True)
+
+    def _answer(
+        self, encoder: Encoder, serving: ServingSpace, query: Query, hits: Sequence[WordHit], offset: int, limit: int
+    ) -> Results:
         vector = self._meaning(query, encoder, serving)
-        allowed = self._images.matching(query.conditions) if query.conditions else None
+        allowed = self._allowed(query.conditions)
         if query.like or query.picture:  # a picture's vector scores on another scale than texts do
             return self._nearest(serving, vector, offset, limit, without=query.like, allowed=allowed)
         everything, total = self._fused(serving, vector, hits, _end(offset, limit), allowed)
@@ -213,6 +226,13 @@ class Searcher:
             self._queries[key] = vector
         return vector
 
+    def _allowed(self, conditions: Sequence[Condition]) -> Filter | None:
+        """What may compete: as tests where the index has what they are about, else the ids."""
+        if not conditions:
+            return None
+        tests = as_tests(conditions, self._images.cameras) if self._indexes.carries_facts else None
+        return self._images.matching(conditions) if tests is None else tests
+
     def _nearest(
         self,
         serving: ServingSpace,
@@ -220,11 +240,12 @@ class Searcher:
         offset: int,
         limit: int,
         without: tuple[int, ...] = (),
-        allowed: npt.NDArray[np.int64] | None = None,
+        allowed: Filter | None = None,
     ) -> Results:
-        end = _end(offset, limit)
+        index = self._index(serving)
+        end = _end(offset, limit, index.deepest)
         # One more tells whether there is a next page; others stand in for the pictures that are left out.
-        ids, scores = self._index(serving).search(vector, end + 1 + len(without), allowed)
+        ids, scores = index.search(vector, end + 1 + len(without), allowed)
         found = [(int(i), float(score)) for i, score in zip(ids, scores, strict=True) if i not in without]
         page = found[offset:end]
         images = self._images.get_many([image_id for image_id, _ in page])
@@ -239,10 +260,11 @@ class Searcher:
         vector: FloatArray,
         hits: Sequence[WordHit],
         end: int,
-        allowed: npt.NDArray[np.int64] | None,
+        allowed: Filter | None,
     ) -> tuple[list[Found], int]:
         """What looks like ``vector`` or has the words, in order, beyond ``end`` if there is that much; how much is."""
         index = self._ranked_index(serving)
+        _end(0, end, index.deepest)
         wanted = end + 1 + len(hits)  # hits leave their place in the ranking for one further up
         ranking = index.rank(vector, wanted, allowed)
         if ranking.matches > wanted:
@@ -268,7 +290,7 @@ class Searcher:
         matches = self._matches(everything[offset:end])
         return Results(tuple(matches), offset, limit, len(everything) > end, model, relevant, total - relevant)
 
-    def _ranked_index(self, serving: ServingSpace) -> VectorIndex:
+    def _ranked_index(self, serving: ServingSpace) -> Index:
         index = self._index(serving)
         if self._bank is not None:
             index.use_bank(self._bank)  # the index may have been let go and read again
@@ -279,13 +301,14 @@ class Searcher:
         # A picture removed since the index looked at the log is left out: the catalog decides.
         return [_match(images[found.image_id], found) for found in part if found.image_id in images]
 
-    def _index(self, serving: ServingSpace) -> VectorIndex:
+    def _index(self, serving: ServingSpace) -> Index:
         return self._indexes.get(serving.id, serving.space, self._vectors.log(serving.id))
 
 
-def _end(offset: int, limit: int) -> int:
-    if offset + limit > DEEPEST_RESULT:
-        raise InvalidInput(f"Results are shown up to the {DEEPEST_RESULT:,}th. Narrow the query down.")
+def _end(offset: int, limit: int, deepest: int = DEEPEST_RESULT) -> int:
+    deepest = min(deepest, DEEPEST_RESULT)
+    if offset + limit > deepest:
+        raise InvalidInput(f"Results are shown up to the {deepest:,}th. Narrow the query down.")
     return offset + limit
 
 

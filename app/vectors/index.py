@@ -7,6 +7,7 @@ kept by `app.vectors.snapshots`.
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 import zlib
@@ -97,6 +98,11 @@ class VectorIndex:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def deepest(self) -> int:
+        """Answers may be of any length."""
+        return sys.maxsize
 
     # -- following the log --------------------------------------------------------------------------------------
 

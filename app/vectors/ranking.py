@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -74,6 +75,30 @@ class Sample:
         # Not a product of BLAS: its threads would wait for each other where others keep the cores busy.
         scores = np.einsum("ij,j->i", self.vectors, vector)
         return Yardstick.of(scores, self.stances, pictures)
+
+
+class Index(Protocol):
+    """One space's vectors, to be searched: in memory (`app.vectors.index`) or in an engine (`app.vectors.shared`).
+
+    ``allowed``: ids of those that may compete or, where `Indexes.carries_facts`, tests of facts.
+    """
+
+    @property
+    def deepest(self) -> int:
+        """No answer is longer than this."""
+        ...
+
+    def use_bank(self, bank: FloatArray) -> None:
+        """These neutral texts [texts, dimension] are what relevance compares with."""
+        ...
+
+    def search(self, vector: FloatArray, k: int, allowed: Any = None) -> tuple[npt.NDArray[np.int64], FloatArray]:
+        """The ``k`` nearest to ``vector`` [dimension]: ids and scores (cosine), best first, ties by id."""
+        ...
+
+    def rank(self, vector: FloatArray, k: int, allowed: Any = None) -> Ranking:
+        """The ``k`` most relevant for a text's ``vector``."""
+        ...
 
 
 MIXED = 2**48

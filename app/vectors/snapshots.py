@@ -160,6 +160,9 @@ class IndexCache:
     ``identity`` tells which catalog this is: a snapshot of another one is not used.
     """
 
+    carries_facts = False
+    """Whether searches take conditions as tests of facts: no, as ids."""
+
     def __init__(self, folder: Path, ttl: float, identity: Callable[[], str]) -> None:
         self._folder = folder
         self._identity = identity

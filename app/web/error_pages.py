@@ -14,6 +14,7 @@ from starlette.types import Scope
 
 from app.errors import (
     CatalogUnavailable,
+    EngineUnavailable,
     GlimpseError,
     InvalidInput,
     ModelNotReady,
@@ -42,6 +43,7 @@ _STATUS: tuple[tuple[type[GlimpseError], HTTPStatus, str], ...] = (
     (ModelUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "Searching is not possible"),
     (CatalogUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "The catalog is away"),
     (StorageUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "The pictures can't be reached"),
+    (EngineUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "Searching by look is not possible"),
 )
 
 
@@ -66,7 +68,7 @@ class ErrorPages:
         for kind, status, title in _STATUS:
             if isinstance(error, kind):
                 response = self._answer(request, status, title, str(error))
-                if isinstance(error, ModelNotReady | CatalogUnavailable | StorageUnavailable):
+                if isinstance(error, ModelNotReady | CatalogUnavailable | StorageUnavailable | EngineUnavailable):
                     response.headers["Retry-After"] = RETRY_AFTER
                 return response
         return await self.unexpected(request, error)

@@ -17,7 +17,15 @@ from starlette.concurrency import run_in_threadpool
 
 from app import __version__
 from app.catalog.images import Place
-from app.errors import InvalidInput, ModelNotReady, ModelUnavailable, NotFound, PictureError, TooLarge
+from app.errors import (
+    EngineUnavailable,
+    InvalidInput,
+    ModelNotReady,
+    ModelUnavailable,
+    NotFound,
+    PictureError,
+    TooLarge,
+)
 from app.library.library import Library
 from app.library.picture_links import LONGEST
 from app.models import Image, ImageState, Match, ModelState, Results
@@ -156,13 +164,15 @@ class Pages:
         if not q.strip() and like is None and not picture:
             return _redirect(request, "/")
         listed = listed_by(q, picture) if like is None else {"like": str(like)}
-        results, complaint, code = None, None, 200
+        results, complaint, away, code = None, None, None, 200
         try:
             results = self._find(q, like, (page - 1) * self._page_size, self._page_size, picture)
         except InvalidInput as error:
             complaint, code = str(error), 400
         except (ModelNotReady, ModelUnavailable):
             code = 503
+        except EngineUnavailable as error:
+            away, code = str(error), 503
         context = SearchPage(
             status=self._library.status.read(),
             query=q,
@@ -173,6 +183,7 @@ class Pages:
             complaint=complaint,
             choices=self._choices(),
             picture=picture,
+            away=away,
         )
         response = self._page_or_tiles(request, context, code)
         if code == 503 and context.status.model.state is not ModelState.UNAVAILABLE:
@@ -217,7 +228,7 @@ class Pages:
         page = ImagePage(
             status=self._library.status.read(),
             image=image,
-            similar=self._library.searcher.similar_to(image_id, limit=SIMILAR).matches,
+            similar=self._similar(image_id),
             back_url=back,
             previous_url=previous_url,
             next_url=next_url,
@@ -285,6 +296,12 @@ class Pages:
         images = tuple(found[image_id] for image_id in wanted if image_id in found)
         return self._renderer.fragment(request, "_tiles.html", TilesFragment(images))
 
+    def _similar(self, image_id: int) -> tuple[Match, ...]:
+        try:
+            return self._library.searcher.similar_to(image_id, limit=SIMILAR).matches
+        except EngineUnavailable:  # a picture can be looked at all the same
+            return ()
+
     def _get(self, image_id: int) -> Image:
         image = self._library.images.get(image_id)
         if image is None:
@@ -313,7 +330,7 @@ class Pages:
         first = max(rank - 1, 0)
         try:
             around = self._find(query, like, first, rank + 2 - first, picture).matches
-        except (InvalidInput, ModelNotReady, ModelUnavailable, NotFound):
+        except (EngineUnavailable, InvalidInput, ModelNotReady, ModelUnavailable, NotFound):
             return back, None, None
         by_rank = dict(enumerate(around, start=first))
         return back, _ranked_url(by_rank, rank - 1, listed), _ranked_url(by_rank, rank + 1, listed)

@@ -128,7 +128,8 @@ class SearchPage:
     """`search.html`: results for ``query``, or, where ``like`` is set, pictures like that one.
 
     ``results`` is ``None`` while the model can't answer, as ``status.model`` says, or where the query makes no sense,
-    as ``complaint`` says. ``choices`` are what the filter form offers.
+    as ``complaint`` says, or while the vector engine does not answer, as ``away`` says. ``choices`` are what the filter
+    form offers.
     """
 
     template: ClassVar[str] = "search.html"
@@ -143,6 +144,7 @@ class SearchPage:
     choices: Choices = field(default_factory=Choices)
     picture: str = ""
     """The token of a picture to search by."""
+    away: str | None = None
 
     @property
     def understood(self) -> Query:
