@@ -208,6 +208,21 @@ def test_among_allowed_pictures_the_answer_is_that_of_an_index_of_them_alone(
         np.testing.assert_allclose(scores, expected_scores, atol=1e-5)
 
 
+@pytest.mark.parametrize("part", ["nearest", "farthest", "every other", "nearly all"])
+def test_where_many_are_allowed_the_answer_is_that_of_them_alone(part: str) -> None:
+    vectors = unit_vectors(2000, DIMENSION)
+    order = np.argsort(-(vectors @ QUERIES[0]))
+    chosen = {"nearest": order[:1000], "farthest": order[1000:], "every other": order[::2], "nearly all": order[7:]}
+    allowed = np.sort(chosen[part]) + 1
+    log, only = MemoryLog(), MemoryLog()
+    for image_id, vector in enumerate(vectors, start=1):
+        log.put(image_id, vector)
+        if image_id in set(allowed.tolist()):
+            only.put(image_id, vector)
+    ids, _scores = following(log).search(QUERIES[0], 40, allowed)
+    assert ids.tolist() == brute_force(only, QUERIES[0], 40)[0]
+
+
 # -- snapshots
 
 
