@@ -34,6 +34,7 @@ from app.config import PROJECT, STARTER_MODEL, Settings
 from app.errors import StorageUnavailable
 from app.library.access import Access
 from app.library.compiling import Compiler
+from app.library.copies import Copies
 from app.library.doctor import Doctor
 from app.library.following import Follower
 from app.library.importing import Importer
@@ -55,6 +56,7 @@ from app.vectors.snapshots import IndexCache
 from app.web.access import SignedInOnly, SignIn
 from app.web.actions import Actions
 from app.web.api import Api, health_router
+from app.web.copies import CopyFiles
 from app.web.error_pages import ErrorPages
 from app.web.files import Files
 from app.web.limits import Limits, Rates, WithinLimits
@@ -161,6 +163,7 @@ def create_app(settings: Settings, load: LoadEncoder | None = None) -> FastAPI:
     error_pages = ErrorPages(renderer)
     app.include_router(Pages(library, renderer, settings.page_size, limits, str(settings.data)).router())
     app.include_router(Files(library).router())
+    app.include_router(CopyFiles(library.copies).router())
     app.include_router(Actions(library, limits).router())
     app.include_router(Api(library, limits).router())
     app.include_router(SignIn(library.access, renderer, rates).router())
@@ -228,6 +231,7 @@ def _library(settings: Settings, core: Core, wake: Callable[[], None]) -> Librar
         receipts=Receipts(core.database),
         intake=Intake(core.images, core.trash, core.store, settings.max_pixels, wake),
         searcher=_searcher(settings, core),
+        copies=Copies(core.images, core.store, core.decoder),
         status=StatusReader(core.images, core.workers, core.encoder, core.store),
         access=Access(AccessRecords(core.database)),
         watched=Watched(core.database),

@@ -11,6 +11,7 @@ from app.catalog.trash import Trash
 from app.catalog.vectors import Vectors
 from app.catalog.watched import Watched
 from app.library.access import Access
+from app.library.copies import Copies
 from app.library.intake import Intake
 from app.library.search import Searcher
 from app.library.status import StatusReader
@@ -27,6 +28,7 @@ class Library:
     receipts: Receipts
     intake: Intake
     searcher: Searcher
+    copies: Copies
     status: StatusReader
     access: Access
     watched: Watched

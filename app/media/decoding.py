@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from PIL import Image
 
 from app.errors import PictureError
-from app.media import pictures
+from app.media import copies, pictures
 from app.models import Captions
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,10 @@ class Decoder:
     def read_captions(self, paths: Sequence[Path]) -> Iterator[Captions | PictureError]:
         """For each original, in order: the texts that stand in it, or why it can't be read."""
         return self._each(pictures.read_captions, paths)
+
+    def write_without_location(self, source: Path, target: Path) -> str:
+        """A copy that tells nothing but what is to be seen; its format. Raises `PictureError`."""
+        return self._result(self._schedule(partial(copies.write_without_location, target=target), source))
 
     def _each(self, work: Callable[..., T], paths: Sequence[Path]) -> Iterator[T | PictureError]:
         waiting = [self._schedule(work, path) for path in paths]

@@ -145,22 +145,20 @@ def identify(path: Path, max_pixels: int) -> Identity:
     """
     if not path.stat().st_size:
         raise PictureError("The file is empty.")
-    with path.open("rb") as file, _opened(file) as picture:
-        _check_pixels(picture, max_pixels)
+    with opened(path, max_pixels) as picture:
         width, height = picture.size
-        if _is_jpeg(picture) and _orientation(picture) >= 5:  # elsewhere reading it may mean decoding
+        if _is_jpeg(picture) and orientation_of(picture) >= 5:  # elsewhere reading it may mean decoding
             width, height = height, width
-        return Identity(_BY_PILLOW[picture.format or ""], width, height)
+        return Identity(format_of(picture), width, height)
 
 
 def prepare(path: Path, max_pixels: int) -> Prepared:
     """Decode an original once: derivatives and facts. Raises `PictureError` with a reason for the person."""
-    with path.open("rb") as file, _opened(file) as picture:
-        _check_pixels(picture, max_pixels)
+    with opened(path, max_pixels) as picture:
         _load_unless_jpeg(picture)
-        width, height = picture.size if _orientation(picture) < 5 else picture.size[::-1]
+        width, height = picture.size if orientation_of(picture) < 5 else picture.size[::-1]
         sizes = derivative_sizes(width, height)
-        raster = _raster(picture, max(sizes[-1].width, sizes[-1].height))
+        raster = upright(picture, max(sizes[-1].width, sizes[-1].height))
         taken_at, camera, texts = _taken_at(picture), _camera(picture), captions.read(picture)
     thumbnails = {}
     for size in reversed(sizes):  # each from the one above it: a 256 px picture needs no look at a million pixels
@@ -172,8 +170,7 @@ def prepare(path: Path, max_pixels: int) -> Prepared:
 
 def read_captions(path: Path, max_pixels: int) -> Captions:
     """The texts of an original, for pictures that were prepared before texts were read. Raises `PictureError`."""
-    with path.open("rb") as file, _opened(file) as picture:
-        _check_pixels(picture, max_pixels)
+    with opened(path, max_pixels) as picture:
         _load_unless_jpeg(picture)  # a PNG may have its texts behind the pixels
         return captions.read(picture)
 
@@ -183,7 +180,7 @@ def load(data: bytes, max_pixels: int, longest: int = QUERY_PIXELS) -> Image.Ima
     with _opened(io.BytesIO(data)) as picture:
         _check_pixels(picture, max_pixels)
         _load_unless_jpeg(picture)
-        raster = _raster(picture, longest)
+        raster = upright(picture, longest)
     raster.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     return raster
 
@@ -194,6 +191,19 @@ def open_thumbnail(data: bytes) -> Image.Image:
         return Image.open(io.BytesIO(data), formats=["WEBP"]).convert("RGB")
     except _DECODER_ERRORS as error:
         raise PictureError("The stored preview is damaged.") from error
+
+
+@contextmanager
+def opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
+    """Open a file and, in the block, read it. Raises `PictureError`."""
+    with path.open("rb") as file, _opened(file) as picture:
+        _check_pixels(picture, max_pixels)
+        yield picture
+
+
+def format_of(picture: Image.Image) -> str:
+    """A key of `FORMATS`."""
+    return _BY_PILLOW[picture.format or ""]
 
 
 @contextmanager
@@ -245,14 +255,14 @@ def _check_pixels(picture: Image.Image, max_pixels: int) -> None:
         )
 
 
-def _raster(picture: Image.Image, longest: int) -> Image.Image:
+def upright(picture: Image.Image, longest: int) -> Image.Image:
     """Upright RGB with alpha on white, in sRGB, at most ``longest`` pixels on the longer side."""
     scale = min(1.0, longest / max(picture.size))
     # JPEG: decode at a half, quarter or eighth where that is enough.
     picture.draft("RGB", (math.ceil(picture.width * scale), math.ceil(picture.height * scale)))
     picture.load()
     profile = picture.info.get("icc_profile")
-    orientation = _orientation(picture)
+    orientation = orientation_of(picture)
     raster = _rgb(picture)
     raster.thumbnail((longest, longest), SHRINK, reducing_gap=3.0)
     raster = _to_srgb(raster, profile)
@@ -313,7 +323,7 @@ def _webp(raster: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _orientation(picture: Image.Image) -> int:
+def orientation_of(picture: Image.Image) -> int:
     """EXIF orientation 1–8 (Exif 2.32, tag 0x0112) still to be applied; 1 where there is none or nonsense."""
     if picture.format in ("TIFF", "HEIF"):
         return 1  # these decoders have turned the pixels already

@@ -42,6 +42,7 @@ class ImageUrls(BaseModel):
 
     page: str
     original: str
+    without_location: str = Field(description="A copy without place, serial numbers and texts, to give away.")
     thumbnails: dict[str, str] = Field(description="By width in pixels. Empty until the picture is prepared.")
 
 
@@ -223,6 +224,7 @@ def urls_of(request: Request, image: Image) -> ImageUrls:
     return ImageUrls(
         page=path_of(request, f"/images/{image.id}"),
         original=path_of(request, f"/images/{image.id}/original"),
+        without_location=path_of(request, f"/images/{image.id}/without-location"),
         thumbnails={str(size.width): path_of(request, f"/thumbs/{size.name}/{image.md5}.webp") for size in sizes},
     )
 
