@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -74,9 +75,8 @@ def _serve(reload: bool) -> None:
     import uvicorn
 
     settings = _settings()
+    _refuse_a_folder_that_can_not_be_used(settings)
     _refuse_to_be_open_by_mistake(settings)
-    if settings.catalog:
-        _access(settings)  # a server that can't be reached is told here, in one sentence
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when it has ended in good order
     uvicorn.run(
         "app.main:app_from_environment",
@@ -91,6 +91,22 @@ def _serve(reload: bool) -> None:
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=5,
     )
+
+
+def _refuse_a_folder_that_can_not_be_used(settings: Settings) -> None:
+    """And a catalog: what is wrong with either is told here, in a sentence, instead of to the first visitor."""
+    for folder in (settings.index,) if settings.in_bucket else (settings.index, settings.images):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            TemporaryFile(dir=folder).close()
+        except OSError as error:
+            typer.echo(
+                f"The library can't be kept in {folder}: {error.strerror}.\n"
+                "Choose another folder with --data (GLIMPSE_DATA), or let this user write there.",
+                err=True,
+            )
+            raise typer.Exit(2) from error
+    _access(settings)
 
 
 def _refuse_to_be_open_by_mistake(settings: Settings) -> None:
@@ -322,7 +338,7 @@ def doctor(
     from app.main import create_doctor
 
     left = 0
-    with create_doctor(_settings()) as examining:
+    with _told(), create_doctor(_settings()) as examining:
         for finding in examining.examine(deep):
             if fix and finding.repair is not None:
                 finding.repair()
@@ -387,7 +403,8 @@ def _tell(copied: Copied, where: str) -> None:
 def _access(settings: Settings) -> Access:
     from app.main import access_of
 
-    return access_of(settings)
+    with _told():
+        return access_of(settings)
 
 
 @contextmanager

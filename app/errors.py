@@ -10,7 +10,7 @@
     ├── ModelNotReady          the model is still loading: try again in a moment
     ├── ModelUnavailable       the model named in the settings can't be had
     ├── EngineUnavailable      the vector engine named in the settings does not answer
-    ├── CatalogUnavailable     the server that keeps the catalog is away: try again in a moment
+    ├── CatalogUnavailable     the catalog can't be read or written just now: its disk, its server, its holder
     └── StorageUnavailable     pictures can't be read or written just now: the object store is away
 """
 
@@ -50,7 +50,9 @@ class EngineUnavailable(GlimpseError):
 
 
 class CatalogUnavailable(GlimpseError):
-    """The server that keeps the catalog can't be reached."""
+    """The catalog can't be read or written just now; the message says why and what to do. What was said to be done
+    before holds.
+    """
 
 
 class StorageUnavailable(GlimpseError):

@@ -9,13 +9,14 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from app.catalog.images import Images
 from app.catalog.vectors import Vectors
 from app.catalog.workers import Workers
-from app.errors import CatalogUnavailable, ModelUnavailable, StorageUnavailable
+from app.errors import ModelUnavailable, StorageUnavailable
 from app.library.compiling import Compiler
 from app.library.following import Follower
 from app.library.indexing import Indexer
@@ -86,7 +87,8 @@ class Worker:
 
     def run(self) -> None:
         """Work until `stop`."""
-        self._release_dead()
+        with _logged("claims of dead workers are left to their leases"):
+            self._release_dead()
         self._encoder.start()
         loops = [
             threading.Thread(target=self._loop, args=(ImageState.PENDING, self._prepare, self._more_to_prepare)),
@@ -101,27 +103,29 @@ class Worker:
             self._compiler.stop()
         for loop in loops:
             loop.join()
-        with suppress(CatalogUnavailable):  # then the leases end by themselves
+        with _logged("own claims are left to the next worker"):
             self._images.release(self._name)
             self._workers.leave(self._name)
 
     def _loop(self, state: ImageState, work: Callable[[], bool], more: threading.Event) -> None:
         """Work on pictures in ``state``, whatever happens to single batches."""
+        failed = False
         while not self._stopping.is_set():
             more.clear()
             try:
+                if failed:  # not at once: the catalog itself may be what failed
+                    self._images.release(self._name, state)
+                    failed = False
                 if not work():
                     more.wait(POLL_SECONDS)
                 self._away.pop(state, None)
             except StorageUnavailable as error:  # said where people look, and not in a hundred lines of the log
                 self._away[state] = str(error)
-                with suppress(Exception):
-                    self._images.release(self._name, state)
+                failed = True
                 self._stopping.wait(RETRY_SECONDS)
             except Exception:
                 log.exception("work failed, tried again in %g seconds", RETRY_SECONDS)
-                with suppress(Exception):  # the catalog itself may be what fails; then the lease ends by itself
-                    self._images.release(self._name, state)
+                failed = True
                 self._stopping.wait(RETRY_SECONDS)
 
     def _follow(self, follower: Follower) -> None:
@@ -211,6 +215,15 @@ class Worker:
                 log.info("dead worker cleared away worker=%s claims=%d", name, released)
 
 
+@contextmanager
+def _logged(what: str) -> Iterator[None]:
+    """A full disk or a locked catalog does not end the block's caller."""
+    try:
+        yield
+    except Exception:
+        log.exception(what)
+
+
 def _is_alive(pid: int) -> bool:
     if os.name == "nt":  # signal 0 is no question there
         return True
@@ -220,7 +233,19 @@ def _is_alive(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    return not _has_ended(pid)
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether it is a zombie: ended, while nobody has asked for its exit code yet. Signals still reach those.
+
+    https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+    """
+    try:
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except OSError:  # gone just now, or no Linux
+        return False
+    return state in (b"Z", b"X")
 
 
 class WorkerProcess:

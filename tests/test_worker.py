@@ -243,6 +243,20 @@ def test_claims_of_workers_that_died_on_this_machine_are_taken_over(rooms: Rooms
     assert set(rooms.images.claimers()) == set(claimers[2:]), "of the living and of other machines nothing is known"
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="zombies are told by /proc")
+@pytest.mark.usefixtures("impatient")
+def test_a_worker_that_ended_is_dead_before_anybody_asked_how_it_ended(rooms: Rooms) -> None:
+    rooms.add("red")
+    zombie = subprocess.Popen([sys.executable, "-S", "-c", ""], stdout=subprocess.PIPE)
+    assert zombie.stdout is not None
+    zombie.stdout.read()  # to its end
+    wait_for(lambda: b") Z " in Path(f"/proc/{zombie.pid}/stat").read_bytes())
+    rooms.images.claim(ImageState.PENDING, f"{HOST}:{zombie.pid}", 1)
+    with working(worker_of(rooms)):
+        wait_for(lambda: rooms.images.counts() == Counts(indexed=1))
+    zombie.communicate()
+
+
 def test_workers_are_named_by_host_and_process() -> None:
     assert worker_name() == f"{HOST}:{os.getpid()}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, Engine, inspect, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from app.catalog.postgresql import open_postgresql, raise_if_away, take_turn
-from app.catalog.sqlite import copy_file, open_sqlite
+from app.catalog.sqlite import copy_file, open_sqlite, raise_if_in_trouble
 from app.catalog.tables import identity
 from app.errors import InvalidInput
 
@@ -22,7 +23,7 @@ class Database:
     """One catalog. Safe to share between threads; every process opens its own.
 
     ``url``: ``sqlite:///path`` or ``postgresql://user:password@host/database``. Raises `InvalidInput` for others.
-    All blocks raise `CatalogUnavailable` where a server can't be reached.
+    All blocks raise `CatalogUnavailable` where that can't be reached, read or written.
     """
 
     def __init__(self, url: str) -> None:
@@ -46,12 +47,8 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A consistent view; never waits for a writer."""
-        try:
-            with self._reading.begin() as connection:
-                yield connection
-        except DBAPIError as error:
-            raise_if_away(error)
-            raise
+        with _told(), self._reading.begin() as connection:
+            yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -59,12 +56,8 @@ class Database:
 
         SQLite: has the write lock from the first statement on. PostgreSQL: see `app.catalog.postgresql.take_turn`.
         """
-        try:
-            with self._writing.begin() as connection:
-                yield connection
-        except DBAPIError as error:
-            raise_if_away(error)
-            raise
+        with _told(), self._writing.begin() as connection:
+            yield connection
 
     def migrate(self) -> None:
         """Bring the schema to the newest version. Processes that start together do it one after the other."""
@@ -101,3 +94,15 @@ class Database:
     def close(self) -> None:
         """Close all connections that are not in use."""
         self._writing.dispose()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Raises `CatalogUnavailable` for trouble that is not ours."""
+    try:
+        yield
+    except (DBAPIError, sqlite3.DatabaseError) as error:  # the latter while a connection is made
+        raise_if_in_trouble(error.orig if isinstance(error, DBAPIError) else error)
+        if isinstance(error, DBAPIError):
+            raise_if_away(error)
+        raise

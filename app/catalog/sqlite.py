@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -9,7 +10,24 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
+from app.errors import CatalogUnavailable
+
+log = logging.getLogger(__name__)
+
 BUSY_SECONDS = 30
+"""How long a writer waits for another one. Ours take milliseconds; this is for other programs, and slow disks."""
+
+DAMAGED = "The library's catalog is damaged. Stop the server and bring a backup back: python run.py restore FOLDER."
+TROUBLE = {
+    sqlite3.SQLITE_BUSY: "Another program has held the library's catalog for too long. Try again in a moment.",
+    sqlite3.SQLITE_FULL: "The server's disk is full. Make room and try again.",
+    sqlite3.SQLITE_READONLY: "The library's catalog can't be written to: its disk or folder is read-only.",
+    sqlite3.SQLITE_CANTOPEN: "The library's catalog can't be opened. The server's log names it.",
+    sqlite3.SQLITE_IOERR: "The disk that holds the library's catalog fails. The server's log says more.",
+    sqlite3.SQLITE_CORRUPT: DAMAGED,
+    sqlite3.SQLITE_NOTADB: DAMAGED,
+}
+"""What is nobody's mistake here, by SQLite's primary result codes: https://sqlite.org/rescode.html"""
 
 
 def open_sqlite(url: URL) -> tuple[Engine, Engine]:
@@ -29,6 +47,14 @@ def copy_file(connection: Connection, path: Path) -> None:
         source: Any = connection.connection.driver_connection
         source.backup(copy)
         copy.execute("PRAGMA journal_mode=DELETE")  # nothing beside the file
+
+
+def raise_if_in_trouble(error: BaseException | None) -> None:
+    """Raise `CatalogUnavailable` if it is the file, its disk, or somebody else who holds it."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    if message := TROUBLE.get(code & 0xFF):
+        log.error("catalog can't be used reason=%s %s", getattr(error, "sqlite_errorname", ""), error)
+        raise CatalogUnavailable(message) from error
 
 
 def _prepare_connection(connection: Any, _record: object) -> None:

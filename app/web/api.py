@@ -53,7 +53,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         (404, "No such picture"),
         (413, "Over a limit"),
         (422, "A value is out of range, or a picture can't be read"),
-        (503, "No model can answer yet"),
+        (503, "No model can answer yet, or the catalog can't be used just now"),
     )
 }
 _FILE = {"type": "string", "format": "binary"}

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 PROBLEM = "application/problem+json"
 API = "/api/"
 RETRY_AFTER = "2"
-"""Seconds after which asking again makes sense while a model loads, or a server is away."""
+"""Seconds after which asking again makes sense while a model loads, or the catalog or a server is away."""
 
 _STATUS: tuple[tuple[type[GlimpseError], HTTPStatus, str], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND, "Not here"),
@@ -41,7 +41,7 @@ _STATUS: tuple[tuple[type[GlimpseError], HTTPStatus, str], ...] = (
     (PictureError, HTTPStatus.UNPROCESSABLE_ENTITY, "This picture can't be read"),
     (ModelNotReady, HTTPStatus.SERVICE_UNAVAILABLE, "The model is warming up"),
     (ModelUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "Searching is not possible"),
-    (CatalogUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "The catalog is away"),
+    (CatalogUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "The catalog can't be used just now"),
     (StorageUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "The pictures can't be reached"),
     (EngineUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "Searching by look is not possible"),
 )
@@ -90,6 +90,8 @@ class ErrorPages:
         return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody is there to read it
 
     async def unexpected(self, request: Request, error: Exception) -> Response:
+        if isinstance(error, CatalogUnavailable):  # asked who may come in, which is before all handlers but this one
+            return await self.expected(request, error)
         log.error("request failed method=%s path=%s", request.method, request.url.path, exc_info=error)
         message = "Something went wrong on the server. The log says what. Nothing you handed in before is lost."
         return self._answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, "This did not work", message)

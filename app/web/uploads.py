@@ -12,7 +12,7 @@ from functools import partial
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from app.errors import InvalidInput, StorageUnavailable, TooLarge
+from app.errors import CatalogUnavailable, InvalidInput, StorageUnavailable, TooLarge
 from app.library.intake import Intake, clean_name
 from app.media.store import Incoming
 from app.models import Outcome, UploadResult
@@ -134,6 +134,8 @@ class _UploadPart:
                 self._reason = _disk_reason(error)
             except StorageUnavailable as error:
                 self._reason = f"{error} Nothing of this file was kept; send it again later."
+            except CatalogUnavailable as error:
+                self._reason = str(error)
         return UploadResult(clean_name(self._filename), Outcome.REJECTED, reason=self._reason)
 
     def abort(self) -> None:

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,12 @@ class Server:
 
     def start(self) -> Server:
         """Start, and wait for the first answer."""
+        self.launch()
+        wait_for(self.answers)
+        return self
+
+    def launch(self) -> None:
+        """Start without waiting for anything."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "run.py", *self._options],
@@ -50,8 +57,6 @@ class Server:
                 start_new_session=True,
             )
         self._sessions.append(self._process.pid)
-        wait_for(self.answers)
-        return self
 
     def answers(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
@@ -81,6 +86,13 @@ class Server:
         self.process.kill()
         self.process.wait(30)
 
+    def kill_everything(self) -> None:
+        """kill -9 of all that was ever started here, as when the machine goes down."""
+        while pids := self.processes():  # again: one may just have been started
+            for pid in pids:
+                kill(pid)
+        self.process.wait(30)
+
     def interrupt(self) -> int:
         """Ctrl-C, which reaches every process of the terminal. The exit code."""
         os.killpg(self.process.pid, signal.SIGINT)
@@ -94,13 +106,14 @@ class Server:
     def close(self) -> None:
         """Nothing that was started here outlives the test."""
         self.client.close()
-        for pid in self.processes():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
         if self._process is not None:
-            self._process.wait(30)
+            self.kill_everything()
+
+
+def kill(pid: int) -> None:
+    """kill -9, unless it has ended by itself."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def living(sessions: list[int]) -> list[tuple[int, str]]:

@@ -56,7 +56,7 @@ def test_the_next_start_finishes_what_was_begun_when(crashed: Path, step: str, m
 
 
 def images(glimpse: Glimpse) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = glimpse.client.get("/api/v1/images").json()["images"]
+    found: list[dict[str, str]] = glimpse.client.get("/api/v1/images?limit=1000").json()["images"]
     return found
 
 
@@ -75,5 +75,5 @@ def assert_consistent(glimpse: Glimpse) -> None:
         assert hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() == path.stem
     assert {path.stem for path in glimpse.settings.images.glob("thumbs/*/??/*")} == md5s
     assert {image["state"] for image in rows} <= {"indexed"}
-    assert sorted(glimpse.search("red")) == sorted(image["filename"] for image in rows)
+    assert sorted(glimpse.search("red", limit=1000)) == sorted(image["filename"] for image in rows)
     assert glimpse.counts()["total"] == len(rows)

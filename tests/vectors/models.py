@@ -11,11 +11,15 @@ START, END = "<|startoftext|>", "<|endoftext|>"
 DIMENSION = 16
 
 
-def save_tiny_clip(folder: Path, seed: int = 0) -> Path:
-    """A CLIP of a few kB as a transformers folder: letters as tokens, 32 × 32 pixels, `DIMENSION` dimensions."""
+def save_tiny_clip(folder: Path, seed: int = 0, spread: float = 1.0) -> Path:
+    """A CLIP of a few kB as a transformers folder: letters as tokens, 32 × 32 pixels, `DIMENSION` dimensions.
+
+    With a ``spread`` of 10 the vectors of pictures lie apart as those of a trained model do.
+    """
     layers = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     text = {**layers, "vocab_size": 2 * len(LETTERS) + 2, "max_position_embeddings": 77}
-    return _save_clip(folder, seed, text, {**layers, "image_size": 32, "patch_size": 8}, DIMENSION)
+    vision = {**layers, "image_size": 32, "patch_size": 8, "initializer_factor": spread}
+    return _save_clip(folder, seed, text, vision, DIMENSION)
 
 
 def save_vit_b_32(folder: Path, seed: int = 0) -> Path:

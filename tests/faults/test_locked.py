@@ -1,0 +1,92 @@
+"""Another program holds the catalog: writers wait for it, and say so when that takes too long. Reading goes on."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+from app.config import Settings
+from tests.conftest import Glimpse, running, wait_for
+from tests.pictures import picture
+from tests.web.html import page
+
+RED, BLUE, GREEN = (("red.jpg", picture("red")), ("blue.jpg", picture("blue")), ("green.jpg", picture("green")))
+
+
+@pytest.fixture
+def glimpse(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Glimpse]:
+    """A searchable red picture; writers wait for a moment only."""
+    monkeypatch.setattr("app.catalog.sqlite.BUSY_SECONDS", 0.3)
+    with running(settings) as started:
+        started.upload(RED)
+        started.work()
+        yield started
+
+
+@contextmanager
+def held(settings: Settings) -> Iterator[sqlite3.Connection]:
+    """The write lock is somebody else's."""
+    path = settings.catalog_url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield other
+        if other.in_transaction:
+            other.execute("ROLLBACK")
+
+
+def test_an_upload_is_refused_in_words_and_can_be_sent_again(glimpse: Glimpse) -> None:
+    with held(glimpse.settings):
+        refused = glimpse.upload(BLUE, GREEN)
+    assert [result["outcome"] for result in refused] == ["rejected", "rejected"]
+    assert "Another program has held the library's catalog" in str(refused[0]["reason"])
+    assert [result["outcome"] for result in glimpse.upload(BLUE, GREEN)] == ["added", "added"]
+    glimpse.work()
+    assert glimpse.counts()["indexed"] == 3
+
+
+def test_a_delete_is_answered_with_503_and_has_not_happened(glimpse: Glimpse) -> None:
+    with held(glimpse.settings):
+        answer = glimpse.client.delete("/api/v1/images/1")
+        assert (answer.status_code, answer.json()["title"]) == (503, "This does not work just now")
+        assert answer.headers["Retry-After"]
+        assert "Another program" in page(glimpse.client.post("/images/1/delete"), 503).words
+    assert glimpse.search("red") == ["red.jpg"]
+    assert glimpse.client.delete("/api/v1/images/1").status_code == 204
+
+
+def test_pages_and_searches_go_on(glimpse: Glimpse) -> None:
+    with held(glimpse.settings):
+        assert page(glimpse.client.get("/")).tiles == [1]
+        assert glimpse.search("red") == ["red.jpg"]
+        assert glimpse.client.get("/readyz").status_code == 200
+
+
+def test_who_holds_it_for_a_short_while_is_waited_for(glimpse: Glimpse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.catalog.sqlite.BUSY_SECONDS", 60)
+    with running(glimpse.settings) as patient, held(glimpse.settings) as other:
+        outcomes: list[object] = []
+        uploading = threading.Thread(
+            target=lambda: outcomes.extend(result["outcome"] for result in patient.upload(BLUE))
+        )
+        uploading.start()
+        uploading.join(0.5)
+        assert outcomes == []
+        other.execute("ROLLBACK")
+        uploading.join(60)
+        assert outcomes == ["added"]
+
+
+def test_a_worker_tries_again(
+    glimpse: Glimpse, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("app.worker.RETRY_SECONDS", 0.1)
+    glimpse.upload(BLUE)
+    with held(glimpse.settings) as other, glimpse.working():
+        wait_for(lambda: "work failed" in caplog.text)
+        other.execute("ROLLBACK")
+        glimpse.work()
+    assert glimpse.counts()["indexed"] == 2
