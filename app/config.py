@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(3000, ge=0, le=65535, description="Port to listen on.")
     hosts: str = Field("", description="Public names this is reached by, with commas between; `*` for any.")
+    root_path: str = Field("", description="Path below which a reverse proxy shows this, such as `/pictures`.")
     open: bool = Field(False, description="Serve other machines without a password.")
     model: str = Field(
         "auto",
@@ -91,6 +92,7 @@ class Settings(BaseSettings):
     page_size: PositiveInt = Field(60, le=500, description="Pictures on one page.")
     trash_days: PositiveFloat = Field(30, description="Days after which a deleted picture is gone for good.")
     index_ttl: PositiveFloat = Field(300, description="Seconds an unused vector index stays in memory.")
+    metrics: bool = Field(False, description="Whether `/metrics` tells figures for Prometheus.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
 
     def environment(self) -> dict[str, str]:
@@ -137,6 +139,11 @@ class Settings(BaseSettings):
             return ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+    @property
+    def prefix(self) -> str:
+        """`root_path` with a slash in front and none behind."""
+        return f"/{self.root_path.strip('/')}".rstrip("/")
 
     @property
     def watched_folders(self) -> tuple[Path, ...]:

@@ -11,6 +11,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
@@ -44,6 +45,7 @@ from app.library.library import Library
 from app.library.picture_links import PictureLinks
 from app.library.search import Searcher
 from app.library.status import StatusReader
+from app.library.timing import Stopwatch, unmeasured
 from app.library.watching import Watcher
 from app.media.decoding import Decoder
 from app.media.folder import Folder
@@ -61,10 +63,14 @@ from app.web.error_pages import ErrorPages
 from app.web.files import Files
 from app.web.limits import Limits, Rates, WithinLimits
 from app.web.pages import Pages
+from app.web.prefix import WholePath
 from app.web.rendering import Renderer
 from app.web.security import KnownHosts, SameOriginOnly, SecurityHeaders
 from app.web.uploads import UploadLimits
 from app.worker import Worker, WorkerProcess, worker_name
+
+if TYPE_CHECKING:
+    from app.web.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +150,9 @@ def create_app(settings: Settings, load: LoadEncoder | None = None) -> FastAPI:
     """The web application. ``load`` makes the encoder; by default it is the model of the settings."""
     core = Core.of(settings, load)
     process = _child(settings, "worker", "--supervised") if settings.worker else None
-    library = _library(settings, core, process.wake if process else lambda: None)
+    metrics = _metrics() if settings.metrics else None
+    wake = process.wake if process else lambda: None
+    library = _library(settings, core, wake, metrics.watch if metrics else unmeasured)
     beside = [process] if process else []
     if settings.watched_folders:
         beside.append(_child(settings, "watch", "--supervised"))
@@ -154,6 +162,7 @@ def create_app(settings: Settings, load: LoadEncoder | None = None) -> FastAPI:
         version="1",
         docs_url=None,  # its page would come from a CDN; the schema is at /openapi.json
         redoc_url=None,
+        root_path=settings.prefix,
         lifespan=lambda _app: _running(settings, core, library, beside),
     )
     limits = UploadLimits(settings.max_file_mb * 1_000_000, settings.max_files)
@@ -175,6 +184,10 @@ def create_app(settings: Settings, load: LoadEncoder | None = None) -> FastAPI:
     app.add_middleware(SameOriginOnly, refuse=error_pages.refusal)
     app.add_middleware(KnownHosts, hosts=settings.known_hosts, refuse=error_pages.refusal)
     app.add_middleware(SecurityHeaders, pictures=core.store.origin)
+    if metrics:
+        app.include_router(metrics.router(library, settings.data))
+        app.add_middleware(metrics.middleware)
+    app.add_middleware(WholePath)
     error_pages.install(app)
     return app
 
@@ -223,14 +236,14 @@ def _indexes(settings: Settings, database: Database) -> IndexCache | SharedIndex
     return IndexCache(settings.index, settings.index_ttl, database.identity)
 
 
-def _library(settings: Settings, core: Core, wake: Callable[[], None]) -> Library:
+def _library(settings: Settings, core: Core, wake: Callable[[], None], stopwatch: Stopwatch = unmeasured) -> Library:
     return Library(
         images=core.images,
         trash=core.trash,
         store=core.store,
         receipts=Receipts(core.database),
-        intake=Intake(core.images, core.trash, core.store, settings.max_pixels, wake),
-        searcher=_searcher(settings, core),
+        intake=Intake(core.images, core.trash, core.store, settings.max_pixels, wake, stopwatch),
+        searcher=_searcher(settings, core, stopwatch),
         copies=Copies(core.images, core.store, core.decoder),
         status=StatusReader(core.images, core.workers, core.encoder, core.store),
         access=Access(AccessRecords(core.database)),
@@ -240,7 +253,7 @@ def _library(settings: Settings, core: Core, wake: Callable[[], None]) -> Librar
     )
 
 
-def _searcher(settings: Settings, core: Core) -> Searcher:
+def _searcher(settings: Settings, core: Core, stopwatch: Stopwatch) -> Searcher:
     indexes = _indexes(settings, core.database)
     records = AccessRecords(core.database)
     return Searcher(
@@ -252,6 +265,7 @@ def _searcher(settings: Settings, core: Core) -> Searcher:
         core.decoder,
         PictureLinks(lambda: records.read().secret),
         settings.index_ttl,
+        stopwatch,
     )
 
 
@@ -324,6 +338,12 @@ def open_files(settings: Settings) -> Iterator[tuple[Database, Store]]:
         yield core.database, core.store
     finally:
         core.close()
+
+
+def _metrics() -> Metrics:
+    from app.web.metrics import Metrics  # 0.1 s of the start, for what most never ask for
+
+    return Metrics()
 
 
 def _child(settings: Settings, *arguments: str) -> WorkerProcess:

@@ -15,6 +15,7 @@ from pathlib import Path
 from app.catalog.images import Images, NewImage
 from app.catalog.trash import Removal, Trash
 from app.errors import NotFound, PictureError, StorageUnavailable
+from app.library.timing import Step, Stopwatch, unmeasured
 from app.media import pictures
 from app.media.store import CHUNK, Incoming, Store
 from app.models import THUMBNAIL_WIDTHS, Image, Outcome, UploadResult
@@ -38,12 +39,21 @@ class Origin:
 class Intake:
     """``wake`` is called when there is new work for the worker."""
 
-    def __init__(self, images: Images, trash: Trash, store: Store, max_pixels: int, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        images: Images,
+        trash: Trash,
+        store: Store,
+        max_pixels: int,
+        wake: Callable[[], None],
+        stopwatch: Stopwatch = unmeasured,
+    ) -> None:
         self._images = images
         self._trash = trash
         self._store = store
         self._max_pixels = max_pixels
         self._wake = wake
+        self._stopwatch = stopwatch
 
     def incoming(self) -> Incoming:
         """Room for a file whose bytes are about to come in; hand it to `add` when it is whole."""
@@ -51,6 +61,10 @@ class Intake:
 
     def add(self, incoming: Incoming, filename: str, origin: Origin | None = None) -> UploadResult:
         """Take in one file. When this says "added", the picture survives a power cut."""
+        with self._stopwatch(Step.INTAKE):
+            return self._add(incoming, filename, origin)
+
+    def _add(self, incoming: Incoming, filename: str, origin: Origin | None) -> UploadResult:
         name = clean_name(filename)
         try:
             incoming.finish()

@@ -19,6 +19,7 @@ from app.errors import EngineUnavailable, InvalidInput, ModelNotReady, ModelUnav
 from app.library.fusion import UNSEEN, Found, fuse
 from app.library.picture_links import PictureLinks
 from app.library.query import Query, Sort, parse
+from app.library.timing import Step, Stopwatch, unmeasured
 from app.media.decoding import Decoder
 from app.models import Band, FloatArray, Image, Match, ModelState, Reason, Results
 from app.vectors.encoder import BackgroundEncoder, Encoder
@@ -57,7 +58,9 @@ class Searcher:
         decoder: Decoder,
         links: PictureLinks,
         cache_seconds: float,
+        stopwatch: Stopwatch = unmeasured,
     ) -> None:
+        self._stopwatch = stopwatch
         self._images = images
         self._vectors = vectors
         self._words = words
@@ -76,6 +79,10 @@ class Searcher:
         With ``picture``, given by `look_at`, they look like that one as well; then ``text`` may be empty. Conditions
         alone need no model; then the newest come first. Raises `InvalidInput` with what to do instead.
         """
+        with self._stopwatch(Step.SEARCH):
+            return self._by_text(text, offset, limit, picture)
+
+    def _by_text(self, text: str, offset: int, limit: int, picture: str) -> Results:
         query = self._understood(text, picture)
         if not query.has_meaning:
             return self._listed(query, offset, limit)
@@ -221,7 +228,8 @@ class Searcher:
             known = self._queries.get(key)
         if known is not None:
             return known
-        vector: FloatArray = encoder.encode_texts([text])[0]
+        with self._stopwatch(Step.TEXT_ENCODING):
+            vector: FloatArray = encoder.encode_texts([text])[0]
         with self._queries_lock:
             self._queries[key] = vector
         return vector

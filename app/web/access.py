@@ -19,10 +19,12 @@ from app.library.access import SESSION_SECONDS, Access
 from app.models import Scope as KeyScope
 from app.web.error_pages import API, PROBLEM, ErrorPages
 from app.web.limits import Rates, address_of
+from app.web.prefix import path_inside, prefix_of, see
 from app.web.rendering import LoginPage, Renderer, duration
 
 COOKIE = "glimpse_session"
 OPEN_PATHS = ("/login", "/healthz", "/readyz")
+METRICS = "/metrics"
 OPEN_FOLDERS = ("/static/",)
 READING_POSTS = ("/api/v1/search", "/api/v1/search/image", "/search/picture")
 """Requests that change nothing although they are POSTs."""
@@ -39,7 +41,7 @@ class SignedInOnly:
         self._errors = errors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or _is_open(_path(scope)):
+        if scope["type"] != "http" or _is_open(path_inside(scope)):
             await self._app(scope, receive, send)
             return
         try:
@@ -109,7 +111,7 @@ class SignIn:
             COOKIE,
             await run_in_threadpool(self._access.begin_session),
             max_age=SESSION_SECONDS,
-            path=request.scope.get("root_path", "") or "/",
+            path=prefix_of(request.scope) or "/",
             secure=request.url.scheme == "https",
             httponly=True,
             samesite="lax",
@@ -118,7 +120,7 @@ class SignIn:
 
     async def sign_out(self, request: Request) -> Response:
         response = _see(request, "/login")
-        response.delete_cookie(COOKIE, path=request.scope.get("root_path", "") or "/")
+        response.delete_cookie(COOKIE, path=prefix_of(request.scope) or "/")
         return response
 
 
@@ -129,30 +131,28 @@ def safe_path(target: str) -> str:
     return target if inside and not target.startswith("//") else "/"
 
 
-def _path(scope: Scope) -> str:
-    """The path behind the prefix of a reverse proxy."""
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))
-
-
 def _is_open(path: str) -> bool:
     return path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)
 
 
 def _only_reads(scope: Scope) -> bool:
-    return scope["method"] in ("GET", "HEAD", "OPTIONS") or _path(scope) in READING_POSTS
+    return scope["method"] in ("GET", "HEAD", "OPTIONS") or path_inside(scope) in READING_POSTS
 
 
 def _sign_in_first(scope: Scope, headers: Headers) -> Response:
     """A redirect where a person looks at the answer; a plain refusal for scripts, pictures and programs."""
-    if _path(scope).startswith(API):
+    if path_inside(scope).startswith(API):
         return _problem(401, "Sign in first", WHAT_TO_DO)
-    if scope["method"] != "GET" or headers.get("sec-fetch-dest", "document") != "document":
+    if (
+        path_inside(scope) == METRICS
+        or scope["method"] != "GET"
+        or headers.get("sec-fetch-dest", "document") != "document"
+    ):
         return PlainTextResponse(f"Sign in first. {WHAT_TO_DO}", 401)
     query = scope["query_string"].decode("latin-1")
-    target = _path(scope) + (f"?{query}" if query else "")
+    target = path_inside(scope) + (f"?{query}" if query else "")
     asked = f"?{urlencode({'next': target})}" if target != "/" else ""
-    return RedirectResponse(f"{scope.get('root_path', '')}/login{asked}", 303, headers={"Cache-Control": "no-store"})
+    return RedirectResponse(f"{prefix_of(scope)}/login{asked}", 303, headers={"Cache-Control": "no-store"})
 
 
 def _problem(status: int, title: str, detail: str) -> Response:
@@ -173,4 +173,6 @@ async def _read_form(request: Request) -> dict[str, str]:
 
 
 def _see(request: Request, path: str) -> RedirectResponse:
-    return RedirectResponse(f"{request.scope.get('root_path', '')}{path}", 303, headers={"Cache-Control": "no-store"})
+    response = see(request, path)
+    response.headers["Cache-Control"] = "no-store"
+    return response

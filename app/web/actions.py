@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
 from app.library.library import Library
+from app.web.prefix import see
 from app.web.uploads import UploadLimits, take_in
 
 ImageId = Annotated[int, Path(ge=1, le=2**63 - 1)]
@@ -36,37 +37,33 @@ class Actions:
     async def upload(self, request: Request) -> RedirectResponse:
         results = await take_in(request, self._library.intake, self._limits)
         if not results:
-            return _see(request, "/add")
+            return see(request, "/add")
         token = await run_in_threadpool(self._library.receipts.write, results)
-        return _see(request, f"/uploads/{token}")
+        return see(request, f"/uploads/{token}")
 
     def delete(self, request: Request, image_id: ImageId) -> RedirectResponse:
         self._library.intake.throw_away(image_id)
-        return _see(request, "/problems" if _came_from(request, "/problems") else f"/trash/{image_id}")
+        return see(request, "/problems" if _came_from(request, "/problems") else f"/trash/{image_id}")
 
     def restore(self, request: Request, image_id: ImageId) -> RedirectResponse:
         self._library.intake.restore(image_id)
-        return _see(request, "/trash" if _came_from(request, "/trash") else f"/images/{image_id}")
+        return see(request, "/trash" if _came_from(request, "/trash") else f"/images/{image_id}")
 
     def discard(self, request: Request, image_id: ImageId) -> RedirectResponse:
         self._library.intake.discard(image_id)
-        return _see(request, "/trash")
+        return see(request, "/trash")
 
     def empty_trash(self, request: Request) -> RedirectResponse:
         self._library.intake.empty_trash()
-        return _see(request, "/trash")
+        return see(request, "/trash")
 
     def retry(self, request: Request, image_id: ImageId) -> RedirectResponse:
         self._library.intake.retry(image_id)
-        return _see(request, "/problems" if _came_from(request, "/problems") else f"/images/{image_id}")
+        return see(request, "/problems" if _came_from(request, "/problems") else f"/images/{image_id}")
 
     def retry_failed(self, request: Request) -> RedirectResponse:
         self._library.intake.retry_failed()
-        return _see(request, "/problems")
-
-
-def _see(request: Request, path: str) -> RedirectResponse:
-    return RedirectResponse(f"{request.scope.get('root_path', '')}{path}", 303)
+        return see(request, "/problems")
 
 
 def _came_from(request: Request, path: str) -> bool:

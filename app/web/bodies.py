@@ -23,6 +23,7 @@ from app.models import (
     Trial,
     UploadResult,
 )
+from app.web.prefix import prefix_of
 
 MOST_RESULTS = 1000
 """Results in one answer."""
@@ -216,7 +217,7 @@ class StatusBody(BaseModel):
 
 
 def path_of(request: Request, path: str) -> str:
-    return f"{request.scope.get('root_path', '')}{path}"
+    return prefix_of(request.scope) + path
 
 
 def urls_of(request: Request, image: Image) -> ImageUrls:

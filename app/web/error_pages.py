@@ -24,6 +24,7 @@ from app.errors import (
     StorageUnavailable,
     TooLarge,
 )
+from app.web.prefix import path_inside
 from app.web.rendering import ErrorPage, Renderer
 from app.web.security import HEADERS
 
@@ -97,7 +98,7 @@ class ErrorPages:
         return self._answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, "This did not work", message)
 
     def _answer(self, request: Request, status: int, title: str, detail: str) -> Response:
-        if request.scope["path"].removeprefix(request.scope.get("root_path", "")).startswith(API):
+        if path_inside(request.scope).startswith(API):
             problem = {"type": "about:blank", "title": title, "status": int(status), "detail": detail}
             return JSONResponse(problem, status, media_type=PROBLEM, headers=HEADERS)
         response = self._renderer.page(request, ErrorPage(None, int(status), title, detail), int(status))

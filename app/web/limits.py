@@ -26,6 +26,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.web.prefix import path_inside
+
 log = logging.getLogger(__name__)
 
 LONGEST_TARGET = 32_000
@@ -171,7 +173,7 @@ class WithinLimits:
             await app(scope, patient, send)
 
     def _rule(self, scope: Scope, headers: Headers) -> _Rule:
-        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        path = path_inside(scope)
         posted = scope["method"] == "POST"
         rule = _Rule(("requests",), SMALL_BODY)
         if path.startswith(FILES) or path.endswith("/original"):

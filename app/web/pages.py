@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Path, Query, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse
 from pydantic import NaiveDatetime
 from starlette.concurrency import run_in_threadpool
 
@@ -31,6 +31,7 @@ from app.library.picture_links import LONGEST
 from app.models import Image, ImageState, Match, ModelState, Results
 from app.web.error_pages import RETRY_AFTER
 from app.web.filters import remembered, submitted_url
+from app.web.prefix import see
 from app.web.rendering import (
     FRAGMENT_HEADER,
     AddPage,
@@ -160,9 +161,9 @@ class Pages:
         picture: Picture = "",
     ) -> Response:
         if like is None and (submitted := submitted_url(q, request.query_params, picture)):
-            return _redirect(request, submitted)
+            return see(request, submitted)
         if not q.strip() and like is None and not picture:
-            return _redirect(request, "/")
+            return see(request, "/")
         listed = listed_by(q, picture) if like is None else {"like": str(like)}
         results, complaint, away, code = None, None, None, 200
         try:
@@ -196,7 +197,7 @@ class Pages:
         try:
             data = await read_picture(request, UploadLimits(min(self._limits.file_bytes, QUERY_BYTES), 1))
             token = await to_thread.run_sync(self._library.searcher.look_at, data, limiter=self._pictures)
-            return _redirect(request, f"/search?{urlencode(listed_by(q, token))}")
+            return see(request, f"/search?{urlencode(listed_by(q, token))}")
         except TooLarge as error:
             complaint, code = str(error), 413
         except InvalidInput:
@@ -343,10 +344,6 @@ class Pages:
         if FRAGMENT_HEADER in request.headers and status_code == 200:
             return self._renderer.fragment(request, "_tiles.html", page)
         return self._renderer.page(request, page, status_code)
-
-
-def _redirect(request: Request, path: str) -> RedirectResponse:
-    return RedirectResponse(f"{request.scope.get('root_path', '')}{path}", 303)
 
 
 def _search_url(listed: dict[str, str], page: int) -> str:

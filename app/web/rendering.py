@@ -37,6 +37,7 @@ from app.models import (
     WatchedFolder,
 )
 from app.web.filters import Chip, FilterForm, chips_of, search_url
+from app.web.prefix import prefix_of
 from app.web.timeline import Year
 
 FRAGMENT_HEADER = "HX-Request"
@@ -434,7 +435,7 @@ class Renderer:
         return f"/static/{name}?v={known[1]}"
 
     def _response(self, request: Request, name: str, context: Page | Fragment, status_code: int) -> HTMLResponse:
-        prefix = str(request.scope.get("root_path", "")).rstrip("/")
+        prefix = prefix_of(request.scope)
         html = self._environment.get_template(name).render(
             page=context,
             link=lambda path: prefix + path,

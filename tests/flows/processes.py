@@ -65,6 +65,15 @@ class Server:
         except httpx2.TransportError:
             return False
 
+    def run(self, *arguments: str, text: str | None = None) -> str:
+        """What a command says on standard output, on the same library and with the same settings."""
+        command = [sys.executable, "run.py", *self._options, *arguments]
+        ended = subprocess.run(
+            command, cwd=PROJECT, env=self._environment, capture_output=True, text=True, timeout=120, input=text
+        )
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
     def get(self, path: str) -> Any:
         answer = self.client.get(path)
         assert answer.status_code == 200, answer.text
