@@ -172,7 +172,7 @@ class Worker:
         while not self._stopping.is_set():
             self._improve()
             now = time.monotonic()
-            saying = (round(self._rate(), 1), self._encoder.status.message or self._complaint or self._trouble())
+            saying = (round(self._rate(), 1), self._trouble() or self._encoder.status.message or self._complaint)
             if saying != said or now - said_at > REPORT_IDLE_SECONDS:
                 with suppress(Exception):  # a locked catalog must not end the worker
                     self._workers.report(self._name, *saying)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 
 MEMORY_LIMIT = 4 << 30
 """Bytes of address space for one decoding process: an 80-megapixel picture takes well under 1 GB."""
+SECRET_SETTINGS = ("AWS_", "GLIMPSE_", "PG")
+"""How names of variables begin that hold credentials; decoding takes none of them."""
 TASKS_PER_PROCESS = 1000
 """A process is replaced after this many pictures, so that what a decoder leaks does not add up."""
 
@@ -48,7 +51,7 @@ class Decoder:
         return ProcessPool(
             max_workers=self._processes,
             max_tasks=TASKS_PER_PROCESS,
-            initializer=_limit_memory,
+            initializer=_give_up_rights,
             # Not fork: a forked copy of a process with torch's threads may hang.
             context=multiprocessing.get_context("spawn"),
         )
@@ -112,7 +115,10 @@ class Decoder:
         self._pool.join()
 
 
-def _limit_memory() -> None:
+def _give_up_rights() -> None:
+    """What a decoder that was taken over could use: memory without end, and credentials of database and storage."""
+    for name in [name for name in os.environ if name.startswith(SECRET_SETTINGS)]:
+        del os.environ[name]
     with suppress(ImportError, ValueError, OSError):  # not on Windows
         import resource
 
