@@ -77,6 +77,8 @@ def _serve(reload: bool) -> None:
     settings = _settings()
     _refuse_a_folder_that_can_not_be_used(settings)
     _refuse_to_be_open_by_mistake(settings)
+    if settings.in_bucket:
+        _refuse_without_storage(settings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when it has ended in good order
     uvicorn.run(
         "app.main:app_from_environment",
@@ -120,6 +122,13 @@ def _refuse_to_be_open_by_mistake(settings: Settings) -> None:
         err=True,
     )
     raise typer.Exit(2)
+
+
+def _refuse_without_storage(settings: Settings) -> None:
+    from app.main import open_store
+
+    with _told():
+        open_store(settings)
 
 
 @cli.command()
@@ -205,8 +214,11 @@ def search(
 
     if bool(query.strip()) == (image is not None):
         raise typer.BadParameter("say what to look for, or name a picture with --image")
+    settings = _settings()
+    if open_ and settings.in_bucket:
+        raise typer.BadParameter(f"these pictures lie in {settings.storage}: use --save FOLDER instead of --open")
     with _told():
-        hits = find(_settings(), query, image.read_bytes() if image else None, top)
+        hits = find(settings, query, image.read_bytes() if image else None, top)
         if save:
             save_hits(hits, save)
         if sheet:
@@ -231,7 +243,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
     from app.finding import read_status
     from app.terminal import show_facts
 
-    told = read_status(_settings())
+    with _told():
+        told = read_status(_settings())
     if as_json:
         typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
     else:
@@ -380,9 +393,11 @@ def restore(
     Example: `python run.py --data /srv/glimpse restore /mnt/disk/glimpse`
     """
     from app.library.backup import restore_library
+    from app.main import open_store
 
+    settings = _settings()
     with _told():
-        _tell(restore_library(backup, _settings().data, _progress()), "back")
+        _tell(restore_library(backup, settings.data, open_store(settings), _progress()), "back")
 
 
 def _progress() -> Callable[[int], object]:
@@ -442,7 +457,7 @@ def worker(
     configure_logging(settings)
     if hasattr(os, "nice"):
         os.nice(10)  # pages come first
-    with create_worker(settings) as working:
+    with _told(), create_worker(settings) as working:
         if supervised:
             threading.Thread(target=_follow_server, args=(working.wake, working.stop), daemon=True).start()
         else:

@@ -41,12 +41,19 @@ def back_up(database: Database, store: Store, to: Path, watch: Callable[[int], o
     The catalog is copied first, then the files of its rows: what is added meanwhile is left to the next time, and what
     is removed meanwhile is left out. The old copy holds until the new one is whole.
     """
-    now = Images(database)
-    return _copy(database.copy_to, lambda md5: now.by_md5(md5) is not None, store, to, watch)
+    now, target = Images(database), Folder(to / "images")
+    copied = _copy(database.copy_to, lambda md5: now.by_md5(md5) is not None, store, to, target, watch)
+    _prune(to, target)
+    return copied
 
 
-def restore_library(backup: Path, data: Path, watch: Callable[[int], object] = lambda _done: None) -> Copied:
-    """Bring a backup into an empty data folder. Raises `InvalidInput` where it is none, or the folder is in use."""
+def restore_library(
+    backup: Path, data: Path, store: Store, watch: Callable[[int], object] = lambda _done: None
+) -> Copied:
+    """Bring a backup into an empty data folder, its pictures into ``store``.
+
+    Raises `InvalidInput` where it is none, or the folder is in use.
+    """
     source, catalog = backup / "index" / CATALOG, data / "index" / CATALOG
     if not source.is_file():
         raise InvalidInput(f"{backup} is no backup: there is no index/{CATALOG} in it.")
@@ -55,7 +62,11 @@ def restore_library(backup: Path, data: Path, watch: Callable[[int], object] = l
             raise InvalidInput(f"A server seems to run on {folder}. Stop it first, and start it again afterwards.")
     if catalog.exists() and not _is_empty(catalog):
         raise InvalidInput(f"There is a library in {data} already. Move its folders images and index away first.")
-    return _copy(partial(shutil.copyfile, source), lambda _md5: True, Folder(backup / "images"), data, watch)
+    pictures = Folder(backup / "images")
+    copied = _copy(partial(shutil.copyfile, source), lambda _md5: True, pictures, data, store, watch)
+    if isinstance(store, Folder):  # a bucket may hold what is younger than the backup; the doctor tells of it
+        _prune(data, store)
+    return copied
 
 
 def _copy(
@@ -63,6 +74,7 @@ def _copy(
     is_known: Callable[[str], bool],
     store: Store,
     to: Path,
+    target: Store,
     watch: Callable[[int], object],
 ) -> Copied:
     """``is_known``: whether a picture of the copied catalog, by its MD5, is still in the library."""
@@ -70,14 +82,13 @@ def _copy(
     unfinished = to / "index" / f"{CATALOG}.part"
     unfinished.unlink(missing_ok=True)
     copy_catalog(unfinished)
-    copy, target = Database(f"sqlite:///{unfinished}"), Folder(to / "images")
+    copy = Database(f"sqlite:///{unfinished}")
     try:
         copy.migrate()  # the backup may be of an older version
         copied = _copy_files(copy, is_known, store, target, watch)
     finally:
         copy.close()
     _replace(to / "index" / CATALOG, unfinished)
-    _prune(to, target)
     return copied
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from app.catalog.imports import REFUSED, Imports, Stamp
 from app.catalog.watched import Watched
+from app.errors import StorageUnavailable
 from app.library.importing import (
     Fate,
     Imported,
@@ -100,6 +101,9 @@ class Watcher:
                 waiting |= self._look_into(folder)
             except OSError as error:
                 self._complain(folder, f"It can't be looked into: {error.strerror}.")
+            except StorageUnavailable as error:
+                waiting = True
+                self._complain(folder, str(error))
             except Exception:
                 log.exception("watched folder could not be looked at folder=%s", folder)
                 self._stopping.wait(SETTLE_SECONDS)

@@ -136,6 +136,8 @@ class Bucket(Store):
         """Around each request: whatever fails becomes a `StorageUnavailable` that says no more than a page may show."""
         try:
             yield
+        except FileNotFoundError:
+            raise FileNotFoundError(f"this is not in {self.place}") from None
         except BaseError as error:
             trouble = f"The pictures in {self.place} can't be reached: {_reason(error)}."
             if trouble != self._trouble:

@@ -18,7 +18,7 @@ def missing(reason: str) -> None:
     """An engine can't be had: the test is skipped, or fails where engines are required."""
     if os.environ.get("GLIMPSE_TEST_ENGINES") == "required":
         pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+    pytest.skip(reason, allow_module_level=True)
 
 
 def package(name: str) -> Path:

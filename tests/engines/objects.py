@@ -59,13 +59,6 @@ class ObjectServer:
         self._client.put(f"/{name}").raise_for_status()
         return name
 
-    def put(self, path: str, data: bytes) -> None:
-        """Put an object there behind everybody's back: ``bucket/name``."""
-        self._client.put(f"/{path}", content=data).raise_for_status()
-
-    def delete(self, path: str) -> None:
-        self._client.delete(f"/{path}").raise_for_status()
-
     @contextmanager
     def stopped(self) -> Iterator[None]:
         """Nobody gets in meanwhile, and who is in is thrown out."""

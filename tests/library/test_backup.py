@@ -13,6 +13,7 @@ import pytest
 from app.catalog.database import Database
 from app.errors import InvalidInput
 from app.library.backup import CATALOG, Copied, back_up, restore_library
+from app.media.folder import Folder
 from app.media.store import original_name
 from tests.library.conftest import Rooms
 from tests.pictures import unique_pictures
@@ -33,11 +34,15 @@ def make(rooms: Rooms, to: Path) -> Copied:
     return back_up(rooms.database, rooms.store, to)
 
 
+def restored(backup: Path, data: Path) -> Copied:
+    return restore_library(backup, data, Folder(data / "images"))
+
+
 def test_a_round_trip_brings_everything_back(rooms: Rooms, tmp_path: Path) -> None:
     rooms.add("red", "green", "blue")
     rooms.index()
     assert make(rooms, tmp_path / "backup") == Copied(3, 3, ())
-    assert restore_library(tmp_path / "backup", tmp_path / "new") == Copied(3, 3, ())
+    assert restored(tmp_path / "backup", tmp_path / "new") == Copied(3, 3, ())
     assert tree(tmp_path / "new") == tree(tmp_path / "backup")
     back = opened(tmp_path / "new", rooms)
     assert [image.filename for image in back.images.newest(9)] == ["blue.jpg", "green.jpg", "red.jpg"]
@@ -149,14 +154,14 @@ class TestRestoreRefuses:
 
     def test_a_folder_that_is_no_backup(self, tmp_path: Path) -> None:
         with pytest.raises(InvalidInput, match="is no backup"):
-            restore_library(tmp_path, tmp_path / "new")
+            restored(tmp_path, tmp_path / "new")
 
     def test_a_folder_with_a_library_in_it(self, rooms: Rooms, tmp_path: Path) -> None:
         backup = self.backup(rooms, tmp_path)
-        restore_library(backup, tmp_path / "new")
+        restored(backup, tmp_path / "new")
         before = tree(tmp_path / "new")
         with pytest.raises(InvalidInput, match="already"):
-            restore_library(backup, tmp_path / "new")
+            restored(backup, tmp_path / "new")
         assert tree(tmp_path / "new") == before
 
     @pytest.mark.parametrize("where", ["backup", "new"])
@@ -165,7 +170,7 @@ class TestRestoreRefuses:
         (tmp_path / where / "index").mkdir(parents=True, exist_ok=True)
         (tmp_path / where / "index" / f"{CATALOG}-wal").touch()
         with pytest.raises(InvalidInput, match="Stop it first"):
-            restore_library(backup, tmp_path / "new")
+            restored(backup, tmp_path / "new")
 
 
 Watch = Callable[[int], object]
