@@ -42,7 +42,7 @@ _STATUS: tuple[tuple[type[GlimpseError], HTTPStatus, str], ...] = (
     (PictureError, HTTPStatus.UNPROCESSABLE_ENTITY, "This picture can't be read"),
     (ModelNotReady, HTTPStatus.SERVICE_UNAVAILABLE, "The model is warming up"),
     (ModelUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "Searching is not possible"),
-    (CatalogUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "The catalog can't be used just now"),
+    (CatalogUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "The catalog is out of reach"),
     (StorageUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "The pictures can't be reached"),
     (EngineUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "Searching by look is not possible"),
 )

@@ -31,7 +31,7 @@ def test_while_it_is_away_pages_say_so_and_afterwards_all_goes_on(server: Postgr
 
         page = glimpse.client.get("/")
         assert page.status_code == 503
-        assert "The catalog can't be used just now" in page.text
+        assert "The catalog is out of reach" in page.text
         assert "Nothing is lost: try again in a moment." in page.text
         assert page.headers["Retry-After"]
         answer = glimpse.client.get("/api/v1/search", params={"q": "red"})

@@ -51,7 +51,7 @@ def test_an_upload_is_refused_in_words_and_can_be_sent_again(glimpse: Glimpse) -
 def test_a_delete_is_answered_with_503_and_has_not_happened(glimpse: Glimpse) -> None:
     with held(glimpse.settings):
         answer = glimpse.client.delete("/api/v1/images/1")
-        assert (answer.status_code, answer.json()["title"]) == (503, "The catalog can't be used just now")
+        assert (answer.status_code, answer.json()["title"]) == (503, "The catalog is out of reach")
         assert answer.headers["Retry-After"]
         assert "Another program" in page(glimpse.client.post("/images/1/delete"), 503).words
     assert glimpse.search("red") == ["red.jpg"]
