@@ -78,6 +78,8 @@ class _Outcomes:
     def __init__(self) -> None:
         self._behind = ThreadPoolExecutor(1, thread_name_prefix="take-in")
         self._futures: list[Future[UploadResult]] = []
+        self.out_of_reach: CatalogUnavailable | None = None
+        """Why a file could not be taken in, if it was the catalog."""
 
     def __len__(self) -> int:
         return len(self._futures)
@@ -87,8 +89,11 @@ class _Outcomes:
         self._futures.append(self._behind.submit(work))
 
     def results(self) -> list[UploadResult]:
-        """Of all files; waits for the last one."""
-        return [future.result() for future in self._futures]
+        """Of all files; waits for the last one. Raises `CatalogUnavailable` if that is why none was taken in."""
+        results = [future.result() for future in self._futures]
+        if self.out_of_reach and all(result.outcome is Outcome.REJECTED for result in results):
+            raise self.out_of_reach
+        return results
 
     def close(self) -> None:
         """No more files will come. Waits for those that came in whole: they are kept, whatever became of the rest."""
@@ -135,7 +140,7 @@ class _UploadPart:
             except StorageUnavailable as error:
                 self._reason = f"{error} Nothing of this file was kept; send it again later."
             except CatalogUnavailable as error:
-                self._reason = str(error)
+                self._reason, self._outcomes.out_of_reach = str(error), error
         return UploadResult(clean_name(self._filename), Outcome.REJECTED, reason=self._reason)
 
     def abort(self) -> None:

@@ -6,9 +6,12 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import count
+from typing import Any
 
 import pytest
 
+from app.catalog.images import Images
 from app.config import Settings
 from tests.conftest import Glimpse, running, wait_for
 from tests.pictures import picture
@@ -38,14 +41,33 @@ def held(settings: Settings) -> Iterator[sqlite3.Connection]:
             other.execute("ROLLBACK")
 
 
-def test_an_upload_is_refused_in_words_and_can_be_sent_again(glimpse: Glimpse) -> None:
+def test_an_upload_is_answered_with_503_and_can_be_sent_again(glimpse: Glimpse) -> None:
     with held(glimpse.settings):
-        refused = glimpse.upload(BLUE, GREEN)
-    assert [result["outcome"] for result in refused] == ["rejected", "rejected"]
-    assert "Another program has held the library's catalog" in str(refused[0]["reason"])
+        for path in ("/api/v1/images", "/upload"):
+            answer = glimpse.client.post(path, files=[("files", BLUE), ("files", GREEN)])
+            assert answer.status_code == 503
+            assert "Another program has held the library" in answer.text
+            assert answer.headers["Retry-After"]
     assert [result["outcome"] for result in glimpse.upload(BLUE, GREEN)] == ["added", "added"]
     glimpse.work()
     assert glimpse.counts()["indexed"] == 3
+
+
+def test_of_several_files_those_that_came_before_are_told_to_be_there(
+    glimpse: Glimpse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add, calls = Images.add, count()
+
+    def held_from_the_second_on(images: Images, *arguments: Any) -> tuple[int, bool]:
+        if next(calls):
+            with held(glimpse.settings):
+                return add(images, *arguments)
+        return add(images, *arguments)
+
+    monkeypatch.setattr(Images, "add", held_from_the_second_on)
+    first, second = glimpse.upload(BLUE, GREEN)
+    assert [first["outcome"], second["outcome"]] == ["added", "rejected"]
+    assert "Another program has held the library's catalog" in str(second["reason"])
 
 
 def test_a_delete_is_answered_with_503_and_has_not_happened(glimpse: Glimpse) -> None:
