@@ -396,8 +396,56 @@ def restore(
     from app.main import open_store
 
     settings = _settings()
+    if settings.catalog:
+        raise typer.BadParameter(
+            "GLIMPSE_CATALOG is set. Bring the backup back without it, then move its catalog: GLIMPSE_CATALOG= "
+            "python run.py restore FOLDER, then GLIMPSE_CATALOG= python run.py migrate --catalog URL (an empty one)"
+        )
     with _told():
         _tell(restore_library(backup, settings.data, open_store(settings), _progress()), "back")
+
+
+@cli.command()
+def migrate(
+    catalog: Annotated[
+        str, typer.Option(help="Where the catalog goes: `postgresql://…`, or `sqlite:///…` to bring it back.")
+    ] = "",
+) -> None:
+    """Copy the library to other engines, while it is used; then compare, and tell what to set.
+
+    Run again, it goes on where it was and copies what is new. Nothing is taken away from where it was.
+
+    Example: `python run.py migrate --catalog postgresql://glimpse@localhost/glimpse`
+    """
+    settings = _settings()
+    if catalog in ("", settings.catalog_url):
+        raise typer.BadParameter("name another place for the catalog with --catalog")
+    with _told():
+        _migrate_catalog(settings, catalog)
+
+
+def _migrate_catalog(settings: Settings, to: str) -> None:
+    from app.main import open_catalogs
+    from app.terminal import show_table
+
+    with open_catalogs(settings, to) as copy:
+        checks = copy.run(_progress_by_table())
+    rows = [(c.table, f"{c.rows[0]:,}", f"{c.rows[1]:,}", "yes" if c.equal else "no") for c in checks]
+    show_table(("table", "rows", "in the copy", "checksums equal"), rows)
+    if not all(check.equal for check in checks):
+        typer.echo("The library is being changed, so the two differ. Stop its servers and workers, and run this again.")
+        raise typer.Exit(1)
+    typer.echo("The copy is complete. If a server or a worker still runs: stop them all, and run this once more.")
+    if to == settings.model_copy(update={"catalog": ""}).catalog_url:
+        typer.echo("Then start them without GLIMPSE_CATALOG.")
+    else:
+        typer.echo("Then start them all with GLIMPSE_CATALOG set to this URL. The old catalog is left as it is.")
+
+
+def _progress_by_table() -> Callable[[str, int], object]:
+    if not sys.stderr.isatty():
+        return lambda _table, _rows: None
+    return lambda table, rows: typer.echo(f"\r{table} {rows:,}\033[K", nl=False, err=True)
 
 
 def _progress() -> Callable[[int], object]:

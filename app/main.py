@@ -25,6 +25,7 @@ from app.catalog.health import Health
 from app.catalog.images import Images
 from app.catalog.imports import Imports
 from app.catalog.leases import Leases
+from app.catalog.moving import CatalogCopy
 from app.catalog.receipts import Receipts
 from app.catalog.trash import Trash
 from app.catalog.vectors import Vectors
@@ -327,6 +328,19 @@ def create_doctor(settings: Settings) -> Iterator[Doctor]:
         yield Doctor(Health(core.database), core.images, core.trash, core.vectors, core.store, intake, indexes)
     finally:
         core.close()
+
+
+@contextmanager
+def open_catalogs(settings: Settings, to: str) -> Iterator[CatalogCopy]:
+    """The library's catalog, and the one it is copied to."""
+    source, target = Database(settings.catalog_url), Database(to)
+    try:
+        source.migrate()
+        target.migrate()
+        yield CatalogCopy(source, target)
+    finally:
+        source.close()
+        target.close()
 
 
 @contextmanager

@@ -87,9 +87,14 @@ class Database:
             return str(connection.scalars(select(identity.c.uuid)).one())
 
     def copy_to(self, path: Path) -> None:
-        """Write the catalog as it is at this moment into one new file, while others go on reading and writing."""
+        """Write the catalog as it is at this moment into one new SQLite file, while others go on writing."""
+        from app.catalog.moving import copy_to_file
+
         with self.reading() as connection:
-            copy_file(connection, path)
+            if self.is_one_file:
+                copy_file(connection, path)
+            else:
+                copy_to_file(connection, path)
 
     def close(self) -> None:
         """Close all connections that are not in use."""

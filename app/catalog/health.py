@@ -139,4 +139,4 @@ def _met_by_postgresql(connection: Connection) -> list[str]:
     failures = connection.scalar(text(checksums)) or 0
     torn = [f"{failures} pages do not fit their checksums"] if failures else []
     invalid = connection.scalars(text("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid"))
-    return torn + [f"the index {name} is not valid" for name in invalid]
+    return torn + [f"the index {name} is not valid (REINDEX INDEX {name} makes it anew)" for name in invalid]

@@ -23,7 +23,6 @@ from app.media.folder import Folder
 from app.models import Image
 from app.vectors.encoder import BackgroundEncoder, Encoder
 from app.vectors.snapshots import IndexCache
-from tests.catalogs import empty_catalog
 from tests.encoders import ColourEncoder
 from tests.pictures import picture
 
@@ -104,7 +103,8 @@ def decoder() -> Iterator[Decoder]:
 
 
 @pytest.fixture
-def rooms(tmp_path: Path, decoder: Decoder) -> Iterator[Rooms]:
-    database = empty_catalog(tmp_path / "index")
+def rooms(tmp_path: Path, decoder: Decoder, catalog_url: str) -> Iterator[Rooms]:
+    """An empty library, its catalog on SQLite and on PostgreSQL."""
+    database = Database(catalog_url)
     yield Rooms(tmp_path, database, decoder)
     database.close()
