@@ -9,17 +9,19 @@ import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from pydantic import ValidationError
 
 from app.config import Settings
+from app.entry import read_settings as _settings
+from app.entry import tell_error
+from app.entry import told as _told
 from app.errors import GlimpseError
+from app.model_commands import models, reindex
 from app.models import Scope
 
 if TYPE_CHECKING:
@@ -58,17 +60,6 @@ def main(
     os.environ.update({f"GLIMPSE_{name.upper()}": str(value) for name, value in chosen.items() if value is not None})
     if context.invoked_subcommand is None:
         _serve(reload)
-
-
-def _settings() -> Settings:
-    """The settings, or the end of the program with what is wrong with them."""
-    try:
-        return Settings()
-    except ValidationError as error:
-        for fault in error.errors():
-            name = "_".join(str(part) for part in fault["loc"]).upper()
-            typer.echo(f"GLIMPSE_{name} is {fault['input']!r}: {fault['msg']}. README.md lists all settings.", err=True)
-        raise typer.Exit(2) from error
 
 
 def _serve(reload: bool) -> None:
@@ -129,6 +120,10 @@ def _refuse_without_storage(settings: Settings) -> None:
 
     with _told():
         open_store(settings)
+
+
+cli.add_typer(models, name="models")
+cli.command()(reindex)
 
 
 @cli.command()
@@ -470,27 +465,6 @@ def _access(settings: Settings) -> Access:
         return access_of(settings)
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """An error that was raised on purpose, or by the disk, ends the command with its message."""
-    try:
-        yield
-    except GlimpseError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
-    except OSError as error:
-        _tell_error(error)
-        raise typer.Exit(1) from error
-
-
-def _tell_error(error: OSError | GlimpseError) -> None:
-    if isinstance(error, GlimpseError):
-        typer.echo(str(error), err=True)
-        return
-    where = f": {error.filename}" if error.filename else ""
-    typer.echo(f"{error.strerror or error}{where}.", err=True)
-
-
 @cli.command()
 def worker(
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
@@ -533,7 +507,7 @@ def run() -> NoReturn:
     except SystemExit as end:
         code = end.code
     except (OSError, GlimpseError) as error:  # a data folder that can't be written to, a database that is away
-        _tell_error(error)
+        tell_error(error)
         code = 1
     sys.stdout.flush()
     sys.stderr.flush()

@@ -20,7 +20,7 @@ from app.library.library import Library
 from app.main import open_library
 from app.media.sheet import contact_sheet
 from app.media.store import Store
-from app.models import THUMBNAIL_WIDTHS, Image, ModelState, WatchedFolder
+from app.models import THUMBNAIL_WIDTHS, Image, ModelState, Results, Switch, WatchedFolder
 from app.remote import Remote
 from app.terminal import printable
 from app.web.access import COOKIE
@@ -69,12 +69,25 @@ def find(settings: Settings, query: str, picture: bytes | None, top: int) -> lis
     with open_library(settings, with_model=True) as library:
         searcher = library.searcher
         token = "" if picture is None else searcher.look_at(picture)
-        results = searcher.by_text(query, 0, top, token)
-        matches = [
-            {"id": m.image.id, "score": m.score, "relevance": m.relevance, "band": m.band and m.band.value}
-            for m in results.matches
-        ]
-        return _hits(library, matches)
+        return _hits(library, _matches(searcher.by_text(query, 0, top, token)))
+
+
+def compare(settings: Settings, query: str, top: int) -> list[tuple[str, list[Hit]]]:
+    """What two models find, best first, by name: that which serves, then the one filled or served before.
+
+    Both are loaded here. Raises `GlimpseError` with what is wrong with the query or the models.
+    """
+    with open_library(settings, with_model=True) as library:
+        both = library.searcher.compare(query, top, wait=True)
+        return [(results.model, _hits(library, _matches(results))) for results in both]
+
+
+def _matches(results: Results) -> list[Mapping[str, Any]]:
+    """As the API gives them."""
+    return [
+        {"id": m.image.id, "score": m.score, "relevance": m.relevance, "band": m.band and m.band.value}
+        for m in results.matches
+    ]
 
 
 def _server(settings: Settings, library: Library) -> Remote | None:
@@ -147,11 +160,19 @@ def read_status(settings: Settings) -> dict[str, Any]:
                 "seconds_left": status.seconds_left and round(status.seconds_left),
                 "message": status.worker.message,
             },
-            "model": _model_of(told["model"]) if told else _model_last_used(library),
+            "model": (_model_of(told["model"]) if told else _model_last_used(library)) | _next_model(status.switch),
             "bytes_free": shutil.disk_usage(settings.data).free,
             "watched": [_watched_body(folder) for folder in library.watched.all()],
             "versions": {"python": platform.python_version()} | {name: version(name) for name in SHOWN_VERSIONS},
         }
+
+
+def _next_model(switch: Switch) -> dict[str, Any]:
+    """Only what there is to say."""
+    facts: dict[str, Any] = {"next": switch.wanted, "earlier": switch.previous, "problem": switch.failure}
+    if switch.filling:
+        facts |= {"next_has": f"{switch.done:,} of {switch.total:,} pictures"}
+    return {name: fact for name, fact in facts.items() if fact}
 
 
 def _model_of(told: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,14 +27,16 @@ from app.catalog.imports import Imports
 from app.catalog.leases import Leases
 from app.catalog.moving import CatalogCopy
 from app.catalog.receipts import Receipts
+from app.catalog.switching import Switches
 from app.catalog.trash import Trash
 from app.catalog.vectors import Vectors
 from app.catalog.watched import Watched
 from app.catalog.words import Words
 from app.catalog.workers import Workers
 from app.config import PROJECT, STARTER_MODEL, Settings
-from app.errors import StorageUnavailable
+from app.errors import CatalogUnavailable, StorageUnavailable
 from app.library.access import Access
+from app.library.choosing import Chooser
 from app.library.compiling import Compiler
 from app.library.copies import Copies
 from app.library.doctor import Doctor
@@ -45,6 +47,7 @@ from app.library.intake import Intake
 from app.library.library import Library
 from app.library.picture_links import PictureLinks
 from app.library.search import Searcher
+from app.library.serving import ServedModels
 from app.library.status import StatusReader
 from app.library.timing import Stopwatch, unmeasured
 from app.library.watching import Watcher
@@ -52,8 +55,10 @@ from app.media.decoding import Decoder
 from app.media.folder import Folder
 from app.media.pictures import FORMATS
 from app.media.store import Store
-from app.vectors.encoder import BackgroundEncoder, Compiled, Encoder, improved, load_encoder
+from app.vectors.background import Encoders
+from app.vectors.encoder import Compiled, Encoder, improved, load_encoder
 from app.vectors.engines import open_engine
+from app.vectors.known import resolve
 from app.vectors.shared import SharedIndexes
 from app.vectors.snapshots import IndexCache
 from app.web.access import SignedInOnly, SignIn
@@ -63,6 +68,7 @@ from app.web.copies import CopyFiles
 from app.web.error_pages import ErrorPages
 from app.web.files import Files
 from app.web.limits import Limits, Rates, WithinLimits
+from app.web.model_pages import ModelPages
 from app.web.pages import Pages
 from app.web.prefix import WholePath
 from app.web.rendering import Renderer
@@ -78,6 +84,9 @@ log = logging.getLogger(__name__)
 TEND_SECONDS = 15.0
 """How often snapshots and unused indexes are looked after."""
 
+FOLLOW_SECONDS = 1.0
+"""How soon a server sees that another model serves, or is to serve."""
+
 HEAD_START_SECONDS = 0.3
 """Pages come first: importing a model's libraries holds up everything else in the process for moments at a time."""
 
@@ -85,6 +94,7 @@ SENT_AS_THEY_ARE = tuple(format.media_type for format in FORMATS.values())
 """Pictures are large, most of them don't shrink, and parts of them are asked for by their real offsets."""
 
 LoadEncoder = Callable[[], Encoder]
+Indexes = IndexCache | SharedIndexes
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +108,8 @@ class Core:
     workers: Workers
     store: Store
     decoder: Decoder
-    encoder: BackgroundEncoder
+    switches: Switches
+    encoders: Encoders
 
     @classmethod
     def of(cls, settings: Settings, load: LoadEncoder | None) -> Core:
@@ -111,7 +122,8 @@ class Core:
             workers=Workers(database),
             store=open_store(settings),
             decoder=Decoder(settings.decode_processes, settings.decode_seconds, settings.max_pixels),
-            encoder=_encoder(settings, load),
+            switches=Switches(database),
+            encoders=_encoders(settings, load),
         )
 
     def close(self) -> None:
@@ -132,13 +144,13 @@ def open_store(settings: Settings) -> Store:
     return Bucket(settings.storage, scratch, settings.storage_endpoint, settings.storage_urls == "signed")
 
 
-def _encoder(settings: Settings, load: LoadEncoder | None) -> BackgroundEncoder:
+def _encoders(settings: Settings, load: LoadEncoder | None) -> Encoders:
     if load is not None:
-        return BackgroundEncoder(settings.model, load)
+        return Encoders(lambda _source: load())
     compiled = _compiled(settings)
-    return BackgroundEncoder(
-        settings.model,
-        lambda: load_encoder(settings.model, STARTER_MODEL, compiled),
+    return Encoders(
+        lambda source: load_encoder(source, STARTER_MODEL, compiled),
+        lambda name: resolve(name, STARTER_MODEL),
         lambda encoder: improved(encoder, compiled),
     )
 
@@ -172,6 +184,7 @@ def create_app(settings: Settings, load: LoadEncoder | None = None) -> FastAPI:
     renderer = Renderer(PROJECT / "templates", PROJECT / "static")
     error_pages = ErrorPages(renderer)
     app.include_router(Pages(library, renderer, settings.page_size, limits, str(settings.data)).router())
+    app.include_router(ModelPages(library, renderer).router())
     app.include_router(Files(library).router())
     app.include_router(CopyFiles(library.copies).router())
     app.include_router(Actions(library, limits).router())
@@ -214,9 +227,10 @@ def create_worker(settings: Settings, load: LoadEncoder | None = None) -> Iterat
         core.database.migrate()
         name = worker_name()
         indexer = Indexer(name, core.images, core.vectors, core.store, core.decoder)
-        compiler = None if load else Compiler(settings.model, STARTER_MODEL, _compiled(settings))
+        compiler = None if load else Compiler(STARTER_MODEL, _compiled(settings))
         follower = _follower(name, settings, core)
-        yield Worker(name, indexer, core.images, core.vectors, core.workers, core.encoder, compiler, follower)
+        models = (core.switches, core.encoders, settings.model)
+        yield Worker(name, indexer, core.images, core.vectors, core.workers, *models, compiler, follower)
         if follower:
             follower.close()
     finally:
@@ -231,22 +245,26 @@ def _follower(name: str, settings: Settings, core: Core) -> Follower | None:
     return Follower(name, core.vectors, core.images, Leases(core.database), indexes)
 
 
-def _indexes(settings: Settings, database: Database) -> IndexCache | SharedIndexes:
+def _indexes(settings: Settings, database: Database) -> Indexes:
     if url := settings.vectors_url:
         return SharedIndexes(partial(open_engine, url), database.identity)
     return IndexCache(settings.index, settings.index_ttl, database.identity)
 
 
 def _library(settings: Settings, core: Core, wake: Callable[[], None], stopwatch: Stopwatch = unmeasured) -> Library:
+    indexes = _indexes(settings, core.database)
+    models = ServedModels(settings.model, core.encoders, core.vectors, core.switches, indexes)
     return Library(
         images=core.images,
         trash=core.trash,
         store=core.store,
         receipts=Receipts(core.database),
         intake=Intake(core.images, core.trash, core.store, settings.max_pixels, wake, stopwatch),
-        searcher=_searcher(settings, core, stopwatch),
+        searcher=_searcher(settings, core, models, indexes, stopwatch),
         copies=Copies(core.images, core.store, core.decoder),
-        status=StatusReader(core.images, core.workers, core.encoder, core.store),
+        models=models,
+        chooser=_chooser(settings, core, wake),
+        status=StatusReader(core.images, core.workers, core.vectors, core.switches, models, core.store),
         access=Access(AccessRecords(core.database)),
         watched=Watched(core.database),
         vectors=core.vectors,
@@ -254,15 +272,19 @@ def _library(settings: Settings, core: Core, wake: Callable[[], None], stopwatch
     )
 
 
-def _searcher(settings: Settings, core: Core, stopwatch: Stopwatch) -> Searcher:
-    indexes = _indexes(settings, core.database)
+def _chooser(settings: Settings, core: Core, wake: Callable[[], None]) -> Chooser:
+    compiled = _compiled(settings).folder
+    return Chooser(core.switches, core.vectors, core.encoders, STARTER_MODEL, compiled, wake)
+
+
+def _searcher(settings: Settings, core: Core, models: ServedModels, indexes: Indexes, stopwatch: Stopwatch) -> Searcher:
     records = AccessRecords(core.database)
     return Searcher(
         core.images,
         core.vectors,
         Words(core.database),
         indexes,
-        core.encoder,
+        models,
         core.decoder,
         PictureLinks(lambda: records.read().secret),
         settings.index_ttl,
@@ -278,7 +300,6 @@ def open_library(settings: Settings, with_model: bool = False) -> Iterator[Libra
         core.database.migrate()
         library = _library(settings, core, lambda: None)
         if with_model:
-            core.encoder.start()
             library.searcher.serve()
         yield library
     finally:
@@ -377,8 +398,8 @@ async def _running(
             return
         for process in beside:
             process.start()
-        core.encoder.start()
-        _in_thread(library.searcher.serve)
+        library.models.settle()
+        _in_thread(lambda: _follow(library, stopping))
         _recover(library, stopping)
         if settings.demo:
             _fill_with_demo(library, stopping)
@@ -391,7 +412,7 @@ async def _running(
             stack.callback(process.stop)
         stack.callback(stopping.set)
         _in_thread(start_up)
-        _in_thread(lambda: _tend(library, core.encoder, settings.trash_days, stopping))
+        _in_thread(lambda: _tend(library, settings.trash_days, stopping))
         yield
 
 
@@ -423,10 +444,23 @@ def _fill_with_demo(library: Library, stopping: threading.Event) -> None:
             log.warning("demo picture left out filename=%s reason=%s", picture.filename, error)
 
 
-def _tend(library: Library, encoder: BackgroundEncoder, trash_days: float, stopping: threading.Event) -> None:
+def _follow(library: Library, stopping: threading.Event) -> None:
+    """The model that serves is loaded, and whichever is to serve after it."""
+    while True:
+        try:
+            library.models.follow()
+        except CatalogUnavailable:
+            log.debug("catalog is away, asked again in a moment")  # said where it is used
+        except Exception:
+            log.exception("following the model that serves failed")
+        if stopping.wait(FOLLOW_SECONDS):
+            return
+
+
+def _tend(library: Library, trash_days: float, stopping: threading.Event) -> None:
     while not stopping.wait(TEND_SECONDS):
         try:
-            encoder.improve()
+            library.models.improve()
             library.searcher.tend()
             library.intake.empty_trash(trash_days)
             library.intake.finish_removals()

@@ -246,6 +246,25 @@ class WorkerStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Switch:
+    """Which model is to serve next, and how far that is. Names of models are those of their spaces."""
+
+    serving: str | None = None
+    """What serves. A process that answers may still hold the one before (`LibraryStatus.model`), for moments."""
+    wanted: str | None = None
+    filling: bool = False
+    """The wanted model is loaded, and its space is filled: ``done`` of ``total`` pictures."""
+    again: bool = False
+    """It is the one that serves, embedding all pictures anew."""
+    done: int = 0
+    total: int = 0
+    previous: str | None = None
+    """The model that can be gone back to."""
+    failure: str | None = None
+    """Why the last wish failed, in words for the person."""
+
+
+@dataclass(frozen=True, slots=True)
 class LibraryStatus:
     """Everything the status line, the status page and ``GET /api/v1/status`` tell."""
 
@@ -254,6 +273,7 @@ class LibraryStatus:
     worker: WorkerStatus
     storage: str | None = None
     """Why pictures can't be shown or taken in just now."""
+    switch: Switch = Switch()
 
     @property
     def seconds_left(self) -> float | None:
@@ -261,6 +281,14 @@ class LibraryStatus:
         if not self.counts.to_do or self.worker.rate <= 0:
             return None
         return self.counts.to_do / self.worker.rate
+
+    @property
+    def seconds_to_switch(self) -> float | None:
+        """Estimate until the wanted model serves; ``None`` while that can't be told."""
+        left = self.switch.total - self.switch.done
+        if not self.switch.filling or self.worker.rate <= 0:
+            return None
+        return (left + self.counts.to_do) / self.worker.rate
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 
 from app.library.importing import Fate, Imported
@@ -49,6 +58,19 @@ def tell_import(results: Iterable[Imported], dry: bool) -> None:
             told[result.reason] += 1
     for reason, times in told.items():
         sys.stderr.write(f"{times:,} of them: {reason}\n")
+
+
+@contextmanager
+def with_bytes(what: str) -> Iterator[Callable[[int, int], None]]:
+    """To be told how many bytes are here, and of how many; shows them on a terminal only."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _done, _total: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def in_words(fates: Counter[Fate]) -> str:

@@ -14,14 +14,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from app.catalog.images import Images
+from app.catalog.switching import Switches
 from app.catalog.vectors import Vectors
 from app.catalog.workers import Workers
 from app.errors import ModelUnavailable, StorageUnavailable
 from app.library.compiling import Compiler
+from app.library.filling import Filler
 from app.library.following import Follower
 from app.library.indexing import Indexer
 from app.models import ImageState, ModelState
-from app.vectors.encoder import BackgroundEncoder
+from app.vectors.background import Encoders
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +55,9 @@ class Worker:
         images: Images,
         vectors: Vectors,
         workers: Workers,
-        encoder: BackgroundEncoder,
+        switches: Switches,
+        encoders: Encoders,
+        setting: str,
         compiler: Compiler | None = None,
         follower: Follower | None = None,
     ) -> None:
@@ -62,7 +66,10 @@ class Worker:
         self._images = images
         self._vectors = vectors
         self._workers = workers
-        self._encoder = encoder
+        self._switches = switches
+        self._encoders = encoders
+        self._setting = setting
+        self._filler = Filler(name, switches, images, indexer, encoders)
         self._compiler = compiler
         self._follower = follower
         self._stopping = threading.Event()
@@ -89,10 +96,11 @@ class Worker:
         """Work until `stop`."""
         with _logged("claims of dead workers are left to their leases"):
             self._release_dead()
-        self._encoder.start()
         loops = [
-            threading.Thread(target=self._loop, args=(ImageState.PENDING, self._prepare, self._more_to_prepare)),
-            threading.Thread(target=self._loop, args=(ImageState.PREPARED, self._embed, self._more_to_embed)),
+            threading.Thread(target=self._loop, args=(self._prepare, self._more_to_prepare, ImageState.PENDING)),
+            threading.Thread(
+                target=self._loop, args=(self._embed, self._more_to_embed, ImageState.PREPARED, ImageState.INDEXED)
+            ),
         ]
         if self._follower:
             loops.append(threading.Thread(target=self._follow, args=(self._follower,)))
@@ -107,20 +115,21 @@ class Worker:
             self._images.release(self._name)
             self._workers.leave(self._name)
 
-    def _loop(self, state: ImageState, work: Callable[[], bool], more: threading.Event) -> None:
-        """Work on pictures in ``state``, whatever happens to single batches."""
+    def _loop(self, work: Callable[[], bool], more: threading.Event, *states: ImageState) -> None:
+        """Work on pictures in these ``states``, whatever happens to single batches."""
         failed = False
         while not self._stopping.is_set():
             more.clear()
             try:
                 if failed:  # not at once: the catalog itself may be what failed
-                    self._images.release(self._name, state)
+                    for state in states:
+                        self._images.release(self._name, state)
                     failed = False
                 if not work():
                     more.wait(POLL_SECONDS)
-                self._away.pop(state, None)
+                self._away.pop(states[0], None)
             except StorageUnavailable as error:  # said where people look, and not in a hundred lines of the log
-                self._away[state] = str(error)
+                self._away[states[0]] = str(error)
                 failed = True
                 self._stopping.wait(RETRY_SECONDS)
             except Exception:
@@ -145,34 +154,44 @@ class Worker:
         return worked or self._indexer.read_next_captions()
 
     def _embed(self) -> bool:
-        if not self._encoder.wait(POLL_SECONDS):
-            return True
+        """New pictures first: they are not searchable yet. Then what the model that is wanted still lacks."""
+        worked = self._embed_new() or self._filler.fill_next_batch()
+        if worked:
+            self._done.append((time.monotonic(), worked))
+            self._more_to_follow.set()
+        return worked > 0
+
+    def _embed_new(self) -> int:
+        told, serving = self._switches.read(), self._vectors.serving()
+        setting = told.setting or self._setting  # the server's outweighs that of a worker elsewhere
+        next_one = told.wanted or told.chosen or setting
+        source = (serving.source or setting) if serving else next_one
+        self._encoders.let_go({source, next_one})
+        model = self._encoders.of(source)
+        if not model.wait(POLL_SECONDS):
+            return 0
         try:
-            encoder = self._encoder.get()
-        except ModelUnavailable:
-            return False
-        serving = self._vectors.serving()
+            encoder = model.get()
+        except ModelUnavailable as error:
+            self._complaint = str(error)
+            return 0
         if serving is None:
-            self._vectors.serve(encoder.space)
+            self._vectors.serve(encoder.space, self._encoders.source(source))
         elif serving.space != encoder.space:
             self._complaint = (
-                f"This worker has the model {encoder.space.model}, while {serving.space.model} serves: it can't embed "
-                f"pictures. Start it with the same GLIMPSE_MODEL and the same files of that model."
+                f"This worker has other files of {encoder.space.model} than what serves: it can't embed pictures. "
+                "Start it with the same GLIMPSE_MODEL and the same files of that model."
             )
-            return False
+            return 0
         self._complaint = None
-        embedded = self._indexer.embed_next_batch(encoder)
-        if embedded:
-            self._done.append((time.monotonic(), embedded))
-            self._more_to_follow.set()
-        return embedded > 0
+        return self._indexer.embed_next_batch(encoder)
 
     def _report_until_stopped(self) -> None:
         said, said_at = None, 0.0
         while not self._stopping.is_set():
             self._improve()
             now = time.monotonic()
-            saying = (round(self._rate(), 1), self._trouble() or self._encoder.status.message or self._complaint)
+            saying = (round(self._rate(), 1), self._trouble() or self._complaint)
             if saying != said or now - said_at > REPORT_IDLE_SECONDS:
                 with suppress(Exception):  # a locked catalog must not end the worker
                     self._workers.report(self._name, *saying)
@@ -184,10 +203,11 @@ class Worker:
         return next(iter(self._away.copy().values()), following)
 
     def _improve(self) -> None:
-        """Have the model compiled for this machine, meanwhile run it as it is, and then as it was compiled."""
+        """Have models compiled for this machine, meanwhile run them as they are, and then as they were compiled."""
         try:
-            if not self._encoder.improve() and self._compiler and self._encoder.status.state is ModelState.READY:
-                self._compiler.start()
+            for source, model in self._encoders.held():
+                if not model.improve() and self._compiler and model.status.state is ModelState.READY:
+                    self._compiler.start(source)
         except Exception:
             log.exception("model is not compiled")
 

@@ -22,15 +22,18 @@ import faiss
 import numpy as np
 
 from app.catalog.images import Images
+from app.catalog.switching import Switches
 from app.catalog.vectors import Vectors
 from app.catalog.words import Words
 from app.config import STARTER_MODEL
 from app.library.picture_links import PictureLinks
 from app.library.query import parse
 from app.library.search import Searcher
+from app.library.serving import ServedModels
 from app.media.decoding import Decoder
 from app.models import EmbeddingSpace, FloatArray
-from app.vectors.encoder import BackgroundEncoder, load_encoder
+from app.vectors.background import Encoders
+from app.vectors.encoder import load_encoder
 from app.vectors.index import VectorIndex
 from app.vectors.snapshots import IndexCache
 from benchmarks.measure import Table, compared, interleaved
@@ -70,18 +73,19 @@ def library_search(folder: Path, pictures: int, rounds: int) -> Iterator[Table]:
     embedded = unit_vectors(pictures, DIMENSION)
     encoder = RandomTexts()
     database = fill(folder, embedded, encoder.space)
-    images = Images(database)
+    images, vectors = Images(database), Vectors(database)
+    indexes = IndexCache(folder, 3600, database.identity)
+    models = ServedModels("random", Encoders(lambda _source: encoder), vectors, Switches(database), indexes)
     searcher = Searcher(
         images,
-        Vectors(database),
+        vectors,
         Words(database),
-        IndexCache(folder, 3600, database.identity),
-        background := BackgroundEncoder("random", lambda: encoder),
+        indexes,
+        models,
         Decoder(1, 30, 1_000_000),
         PictureLinks(lambda: b""),
         3600,
     )
-    background.start()
     searcher.serve()
     index = VectorIndex(DIMENSION)
     index.follow(Log(embedded))

@@ -23,7 +23,8 @@ from app.errors import ModelUnavailable
 from app.library.compiling import Compiler
 from app.media.decoding import Decoder
 from app.models import Choice, Counts, ImageState
-from app.vectors.encoder import BackgroundEncoder, Encoder
+from app.vectors.background import Encoders
+from app.vectors.encoder import Encoder
 from app.worker import REPORT_BUSY_SECONDS, REPORT_IDLE_SECONDS, Worker, WorkerProcess, worker_name
 from tests.catalogs import empty_catalog
 from tests.conftest import wait_for
@@ -55,7 +56,7 @@ class Compiling:
         self.begun = 0
         self.ended = False
 
-    def start(self) -> None:
+    def start(self, _model: str) -> None:
         self.begun += 1
 
     def stop(self) -> None:
@@ -63,8 +64,13 @@ class Compiling:
 
 
 def worker_of(rooms: Rooms, load: Callable[[], Encoder] = ColourEncoder) -> Worker:
-    encoder = BackgroundEncoder("colours", load)
-    return Worker("worker", rooms.indexer, rooms.images, rooms.vectors, Workers(rooms.database), encoder)
+    return worker_with(rooms, Encoders(lambda _source: load()))
+
+
+def worker_with(rooms: Rooms, encoders: Encoders, compiler: Compiling | None = None) -> Worker:
+    workers, compiling = Workers(rooms.database), cast("Compiler", compiler)
+    models = (rooms.switches, encoders, "colours", compiling)
+    return Worker("worker", rooms.indexer, rooms.images, rooms.vectors, workers, *models)
 
 
 @contextmanager
@@ -157,7 +163,7 @@ def test_a_worker_with_another_model_than_the_serving_one_says_so(rooms: Rooms) 
     rooms.add("red")
     rooms.vectors.serve(ColourEncoder("other").space)
     with working(worker_of(rooms)):
-        wait_for(lambda: "while other serves" in (Workers(rooms.database).status().message or ""))
+        wait_for(lambda: "than what serves" in (Workers(rooms.database).status().message or ""))
 
 
 @pytest.mark.usefixtures("impatient")
@@ -191,10 +197,10 @@ def test_a_worker_says_that_it_is_there_and_leaves(rooms: Rooms) -> None:
 def test_the_model_is_compiled_beside_the_work_and_taken_over_when_that_is_done(rooms: Rooms) -> None:
     compiled: list[tuple[Encoder, Choice]] = []
     better = GatedEncoder()
-    encoder = BackgroundEncoder("colours", ColourEncoder, lambda _encoder: compiled[0] if compiled else None)
+    encoders = Encoders(lambda _source: ColourEncoder(), improve=lambda _encoder: compiled[0] if compiled else None)
     compiler = Compiling()
-    workers = Workers(rooms.database)
-    worker = Worker("worker", rooms.indexer, rooms.images, rooms.vectors, workers, encoder, cast("Compiler", compiler))
+    worker = worker_with(rooms, encoders, compiler)
+    encoder = encoders.of("colours")
     rooms.add("red")
     with working(worker):
         wait_for(lambda: compiler.begun > 0)

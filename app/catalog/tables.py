@@ -156,9 +156,27 @@ spaces = Table(
     Column("serving", Boolean, nullable=False),
     Column("bank", LargeBinary),
     Column("bank_texts", String(64)),
+    Column("source", Text),
     UniqueConstraint("model", "fingerprint", "dimension"),
 )
-"""``bank``: vectors of neutral texts, float32 [texts, dimension] as bytes; ``bank_texts``: a digest of those texts."""
+"""``bank``: vectors of neutral texts, float32 [texts, dimension] as bytes; ``bank_texts``: a digest of those texts.
+``source``: what the model is loaded from, a name or a folder; NULL where that was not kept yet."""
+
+switching = Table(
+    "switching",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("setting", Text),
+    Column("chosen", Text),
+    Column("wanted", Text),
+    Column("filling_id", Integer, ForeignKey("spaces.id")),
+    Column("after_seq", BigInteger, nullable=False, server_default="0"),
+    Column("previous_id", Integer, ForeignKey("spaces.id")),
+    Column("failure", Text),
+)
+"""One row: which model is to serve. ``setting``: GLIMPSE_MODEL when a server last started; ``chosen``: what a person
+chose since, if anything; ``wanted``: asked for and not serving yet; ``filling_id``: the space that is filled for it, of
+which only vectors behind ``after_seq`` count; ``previous_id``: the way back; ``failure``: why the last wish failed."""
 
 vectors = Table(
     "vectors",
@@ -172,8 +190,9 @@ vectors = Table(
     Index(None, "image_id"),
     sqlite_autoincrement=True,  # `seq` only ever grows, also past deleted rows
 )
-"""The vector log: float32 [dimension] as bytes, or NULL for a picture that was removed. One entry per picture and
-space: a newer one replaces the older under a higher `seq`, so the log never outgrows the library's history of ids."""
+"""The vector log: float32 [dimension] as bytes, NULL for a picture that was removed, or nothing (no bytes) for one that
+the model could not read while its space was filled. One entry per picture and space: a newer one replaces the older
+under a higher `seq`, so the log never outgrows the library's history of ids."""
 
 workers = Table(
     "workers",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, and_, case, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, case, delete, exists, func, insert, or_, select, update
 
 from app.catalog.database import Database
 from app.catalog.postgresql import take_turn
-from app.catalog.tables import images, spaces, vectors
+from app.catalog.tables import images, spaces, switching, vectors
 from app.models import EmbeddingSpace, FloatArray, ImageState, LogEntry
 
 LOG_BATCH = 10_000
@@ -18,11 +19,17 @@ LOG_BATCH = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class ServingSpace:
-    """The space that searches use. ``id`` is its row in the catalog."""
+class KeptSpace:
+    """A space of which vectors are kept. ``id`` is its row in the catalog."""
 
     id: int
     space: EmbeddingSpace
+    source: str | None = None
+    """What its model is loaded from: a name or a folder; ``None`` if that is not known."""
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> KeptSpace:
+        return cls(row.id, EmbeddingSpace(row.model, row.fingerprint, row.dimension), row.source)
 
 
 class Vectors:
@@ -31,25 +38,34 @@ class Vectors:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def serving(self) -> ServingSpace | None:
+    def serving(self) -> KeptSpace | None:
         """The space that serves; ``None`` before the first model was ever loaded."""
         with self._database.reading() as connection:
             row = connection.execute(select(spaces).where(spaces.c.serving)).first()
-        if row is None:
-            return None
-        return ServingSpace(row.id, EmbeddingSpace(row.model, row.fingerprint, row.dimension))
+        return None if row is None else KeptSpace.of(row)
 
-    def serve(self, space: EmbeddingSpace) -> int:
-        """Make ``space`` the serving one and return its id. Vectors of other spaces stay, and are not searched.
+    def spaces(self) -> list[KeptSpace]:
+        """Every space that ever served or was filled, the first one first."""
+        with self._database.reading() as connection:
+            return [KeptSpace.of(row) for row in connection.execute(select(spaces).order_by(spaces.c.id))]
 
-        Where it was another one before, each prepared picture counts as indexed only if it has a vector in this one.
+    def searched(self) -> list[KeptSpace]:
+        """The space that serves, and the one that is filled to serve next."""
+        filled = select(switching.c.filling_id).scalar_subquery()
+        wanted = select(spaces).where(or_(spaces.c.serving, spaces.c.id == filled)).order_by(spaces.c.serving.desc())
+        with self._database.reading() as connection:
+            return [KeptSpace.of(row) for row in connection.execute(wanted)]
+
+    def serve(self, space: EmbeddingSpace, source: str | None = None) -> int:
+        """Make ``space``, whose model comes from ``source``, the serving one at once, and return its id.
+
+        Vectors of other spaces stay, and are not searched. Where it was another one before, each prepared picture
+        counts as indexed only if it has a vector in this one. `app.catalog.switching` changes over without that gap.
         """
         with self._database.writing() as connection:
             take_turn(connection, "spaces")
-            space_id = _space_id(connection, space)
-            if not connection.scalar(select(spaces.c.serving).where(spaces.c.id == space_id)):
-                connection.execute(update(spaces).values(serving=spaces.c.id == space_id))
-                _set_states(connection, space_id)
+            space_id = space_row(connection, space, source)
+            change_over(connection, space_id)
             return space_id
 
     def bank(self, space_id: int, texts: str) -> FloatArray | None:
@@ -69,10 +85,14 @@ class Vectors:
     def record(self, worker: str, space_id: int, ids: Sequence[int], embedded: FloatArray) -> int:
         """Write a batch of vectors (float32 [n, dimension], unit rows) for pictures that ``worker`` has claimed.
 
-        State and vector change in one transaction. Pictures removed meanwhile are skipped. Returns how many it wrote.
+        State and vector change in one transaction. Pictures removed meanwhile are skipped, and so are all if the space
+        serves no more. Returns how many it wrote.
         """
         by_id = dict(zip(ids, embedded, strict=True))
+        serves = select(spaces.c.serving).where(spaces.c.id == space_id).with_for_update(read=True)
         with self._database.writing() as connection:
+            if connection.scalar(serves) is False:
+                return 0
             mine = and_(images.c.id.in_(list(by_id)), images.c.claimed_by == worker)
             done = (
                 update(images)
@@ -80,14 +100,7 @@ class Vectors:
                 .values(state=ImageState.INDEXED, attempts=0, claimed_by=None, claimed_until=None)
             )
             alive = sorted(connection.scalars(done.returning(images.c.id)))
-            if not alive:
-                return 0
-            connection.execute(delete(vectors).where(vectors.c.space_id == space_id, vectors.c.image_id.in_(alive)))
-            entries = [
-                {"space_id": space_id, "image_id": image_id, "vector": by_id[image_id].astype("<f4").tobytes()}
-                for image_id in alive
-            ]
-            connection.execute(insert(vectors), entries)
+            write_entries(connection, space_id, {image_id: by_id[image_id] for image_id in alive})
             return len(alive)
 
     def get(self, space_id: int, image_id: int) -> FloatArray | None:
@@ -142,29 +155,60 @@ class SpaceLog:
             return int(connection.scalar(last) or 0)
 
 
-def _space_id(connection: Connection, space: EmbeddingSpace) -> int:
+def space_row(connection: Connection, space: EmbeddingSpace, source: str | None) -> int:
+    """Id of a space's row, made where there is none; it learns where its model comes from."""
     same = and_(
         spaces.c.model == space.model,
         spaces.c.fingerprint == space.fingerprint,
         spaces.c.dimension == space.dimension,
     )
-    known = connection.scalar(select(spaces.c.id).where(same))
-    if known is not None:
-        return int(known)
-    added = insert(spaces).values(
-        model=space.model, fingerprint=space.fingerprint, dimension=space.dimension, serving=False
-    )
-    return int(connection.execute(added.returning(spaces.c.id)).scalar_one())
+    known = connection.execute(select(spaces.c.id, spaces.c.source).where(same)).first()
+    if known is None:
+        values = {"model": space.model, "fingerprint": space.fingerprint, "dimension": space.dimension}
+        added = insert(spaces).values(**values, serving=False, source=source)
+        return int(connection.execute(added.returning(spaces.c.id)).scalar_one())
+    if source is not None and source != known.source:
+        connection.execute(update(spaces).where(spaces.c.id == known.id).values(source=source))
+    return int(known.id)
+
+
+def change_over(connection: Connection, space_id: int) -> None:
+    """Make a space the serving one, and the one that served the way back. Ends a filling of what serves now."""
+    before = connection.scalar(select(spaces.c.id).where(spaces.c.serving).with_for_update())
+    if before != space_id:
+        connection.execute(update(spaces).values(serving=spaces.c.id == space_id))
+        connection.execute(update(switching).values(previous_id=before))
+        _set_states(connection, space_id)
+    done = update(switching).where(switching.c.filling_id == space_id)
+    connection.execute(done.values(wanted=None, filling_id=None, failure=None))
+
+
+def write_entries(connection: Connection, space_id: int, entries: Mapping[int, FloatArray | None]) -> None:
+    """Put vectors into the log of a space, in place of older ones; ``None``: its model could not read the picture."""
+    if not entries:
+        return
+    connection.execute(delete(vectors).where(vectors.c.space_id == space_id, vectors.c.image_id.in_(list(entries))))
+    rows = [
+        {
+            "space_id": space_id,
+            "image_id": image_id,
+            "vector": b"" if vector is None else vector.astype("<f4").tobytes(),
+        }
+        for image_id, vector in entries.items()
+    ]
+    connection.execute(insert(vectors), rows)
 
 
 def _set_states(connection: Connection, space_id: int) -> None:
     has_vector = exists().where(
-        vectors.c.space_id == space_id, vectors.c.image_id == images.c.id, vectors.c.vector.is_not(None)
+        vectors.c.space_id == space_id, vectors.c.image_id == images.c.id, func.length(vectors.c.vector) > 0
     )
     state = case((has_vector, ImageState.INDEXED.value), else_=ImageState.PREPARED.value)
     ready = images.c.state.in_([ImageState.PREPARED, ImageState.INDEXED])
-    connection.execute(update(images).where(ready).values(state=state, attempts=0, claimed_by=None, claimed_until=None))
+    changes = or_(images.c.state != state, images.c.claimed_by.is_not(None), images.c.attempts != 0)
+    values = {"state": state, "attempts": 0, "claimed_by": None, "claimed_until": None}
+    connection.execute(update(images).where(ready, changes).values(**values))
 
 
 def _vector(blob: bytes | None) -> FloatArray | None:
-    return None if blob is None else np.frombuffer(blob, dtype="<f4")
+    return np.frombuffer(blob, dtype="<f4") if blob else None

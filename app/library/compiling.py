@@ -21,20 +21,23 @@ TEXTS = 100
 
 
 class Compiler:
-    """Chooses how ``model`` is run on this machine, once: the outcome lies in the folder of ``compiled``."""
+    """Chooses how models are run on this machine, each once: the outcome lies in the folder of ``compiled``."""
 
-    def __init__(self, model: str, starter: Path, compiled: Compiled) -> None:
-        self._arguments = (model, starter, compiled, logging.getLogger().getEffectiveLevel())
+    def __init__(self, starter: Path, compiled: Compiled) -> None:
+        self._arguments = (starter, compiled, logging.getLogger().getEffectiveLevel())
         self._process: BaseProcess | None = None
+        self._begun: set[str] = set()
 
-    def start(self) -> None:
-        """Begin, unless it was begun before: what failed once would fail again."""
-        if self._process is None:
-            # Not fork: a forked copy of a process with torch's threads may hang.
-            self._process = multiprocessing.get_context("spawn").Process(
-                target=compile_in_process, args=self._arguments, name="compile-model", daemon=True
-            )
-            self._process.start()
+    def start(self, model: str) -> None:
+        """Begin, unless it was begun before: what failed once would fail again. One after the other."""
+        if model in self._begun or (self._process is not None and self._process.is_alive()):
+            return
+        self._begun.add(model)
+        # Not fork: a forked copy of a process with torch's threads may hang.
+        self._process = multiprocessing.get_context("spawn").Process(
+            target=compile_in_process, args=(model, *self._arguments), name="compile-model", daemon=True
+        )
+        self._process.start()
 
     def stop(self) -> None:
         """End it, also in the middle: what is not finished was not begun."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from app.catalog.images import Images
 from app.catalog.leases import Leases
-from app.catalog.vectors import ServingSpace, SpaceLog, Vectors
+from app.catalog.vectors import KeptSpace, SpaceLog, Vectors
 from app.errors import EngineUnavailable
 from app.models import FloatArray, LogEntry
 from app.vectors.engine import Engine, Points, Reached, facts_of
@@ -44,29 +44,32 @@ class Follower:
         self._images = images
         self._leases = leases
         self._indexes = indexes
-        self._all_there: tuple[int, int, int] | None = None  # space, seq and bank that the engine was seen to have
-        self._look_at = 0.0
+        self._all_there: dict[int, tuple[int, int]] = {}  # by space: seq and bank that the engine was seen to have
+        self._look_at: dict[int, float] = {}
         self.message: str | None = None
         """What keeps it from following, or how far it is, in words for the person."""
 
     def follow(self, stopping: Callable[[], bool] = lambda: False) -> None:
         """Bring the engine as far as the log goes, unless somebody else does so at the moment."""
-        serving = self._vectors.serving()
-        bank = self._vectors.bank(serving.id, neutral_digest()) if serving else None
-        if serving is None or bank is None:
-            return
-        space_log = self._vectors.log(serving.id)
-        wanted = serving.id, space_log.newest(), zlib.crc32(np.ascontiguousarray(bank, "<f4").tobytes())
-        if wanted == self._all_there and time.monotonic() < self._look_at:
+        for kept in self._vectors.searched():
+            bank = self._vectors.bank(kept.id, neutral_digest())
+            if bank is not None:
+                self._look(kept, bank, stopping)
+
+    def _look(self, kept: KeptSpace, bank: FloatArray, stopping: Callable[[], bool]) -> None:
+        space_log = self._vectors.log(kept.id)
+        wanted = space_log.newest(), zlib.crc32(np.ascontiguousarray(bank, "<f4").tobytes())
+        if wanted == self._all_there.get(kept.id) and time.monotonic() < self._look_at[kept.id]:
             return
         try:
-            engine = self._indexes.engine(serving.id, serving.space)
-            if _start(engine.last_seq(), space_log, wanted[2]).seq < wanted[1]:
-                self._follow(engine, serving, bank, wanted[2], stopping)
+            engine = self._indexes.engine(kept.id, kept.space)
+            if _start(engine.last_seq(), space_log, wanted[1]).seq < wanted[0]:
+                self._follow(engine, kept, bank, wanted[1], stopping)
             else:
-                self._all_there, self._look_at, self.message = wanted, time.monotonic() + LOOK_SECONDS, None
+                self._all_there[kept.id], self.message = wanted, None
+                self._look_at[kept.id] = time.monotonic() + LOOK_SECONDS
         except EngineUnavailable as error:
-            self._all_there = None
+            self._all_there.clear()
             self.message = f"{error} Browsing and searching by names go on; the rest follows when it is back."
 
     def close(self) -> None:
@@ -78,13 +81,13 @@ class Follower:
         self._leases.give_back(dead)
 
     def _follow(
-        self, engine: Engine, serving: ServingSpace, bank: FloatArray, checksum: int, stopping: Callable[[], bool]
+        self, engine: Engine, kept: KeptSpace, bank: FloatArray, checksum: int, stopping: Callable[[], bool]
     ) -> None:
-        lease = f"vector engine {serving.id}"
+        lease = f"vector engine {kept.id}"
         if not self._leases.take(lease, self._name, LEASE_SECONDS):
             self.message = None  # that one tells
             return
-        space_log, written = self._vectors.log(serving.id), 0
+        space_log, written = self._vectors.log(kept.id), 0
         try:
             before = engine.last_seq()  # asked again: nobody else writes from here on
             reached = _start(before, space_log, checksum)

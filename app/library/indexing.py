@@ -95,11 +95,19 @@ class Indexer:
         if serving is None or serving.space != encoder.space:
             return 0
         batch = self._images.claim(ImageState.PREPARED, self._worker, encoder.batch)
-        readable, rasters = self._open_thumbnails(batch, encoder.side)
-        embedded, kept = self._embed(encoder, readable, rasters)
-        if kept:
-            self._vectors.record(self._worker, serving.id, [image.id for image in kept], embedded)
+        embedded, unreadable = self.embed(encoder, batch)
+        for image, error in unreadable:
+            self._fail(image, error)
+        if embedded:
+            self._vectors.record(self._worker, serving.id, list(embedded), np.stack(list(embedded.values())))
         return len(batch)
+
+    def embed(
+        self, encoder: Encoder, batch: Sequence[Image]
+    ) -> tuple[dict[int, FloatArray], list[tuple[Image, PictureError]]]:
+        """Vectors by picture, and the pictures that the model can't read. Those without derivatives start over."""
+        readable, rasters = self._open_thumbnails(batch, encoder.side)
+        return self._embed(encoder, readable, rasters)
 
     def _open_thumbnails(self, batch: Sequence[Image], side: int) -> tuple[list[Image], list[Raster.Image]]:
         with ThreadPoolExecutor(OPENERS) as openers:
@@ -119,25 +127,25 @@ class Indexer:
 
     def _embed(
         self, encoder: Encoder, images: Sequence[Image], rasters: Sequence[Raster.Image]
-    ) -> tuple[FloatArray, list[Image]]:
-        """Vectors and the pictures they belong to. What fails in a batch is tried alone; what fails alone is failed."""
-        empty = np.empty((0, encoder.space.dimension), np.float32)
+    ) -> tuple[dict[int, FloatArray], list[tuple[Image, PictureError]]]:
+        """What fails in a batch is tried alone; what fails alone can't be read."""
         if not images:
-            return empty, []
+            return {}, []
         try:
             embedded = encoder.encode_images(rasters)
             if np.isfinite(embedded).all():
-                return embedded, list(images)
+                return dict(zip((image.id for image in images), embedded, strict=True)), []
             error: Exception = ValueError("the model gave no numbers")
         except Exception as failure:
             error = failure
         if len(images) == 1:
             encoder.encode_images([KNOWN_GOOD])  # raises if it is the model that fails: no picture is to blame then
             log.error("embedding failed id=%d", images[0].id, exc_info=error)
-            self._fail(images[0], PictureError(f"The model could not read this picture ({type(error).__name__})."))
-            return empty, []
+            reason = f"The model could not read this picture ({type(error).__name__})."
+            return {}, [(images[0], PictureError(reason))]
         alone = [self._embed(encoder, [image], [raster]) for image, raster in zip(images, rasters, strict=True)]
-        return np.concatenate([vectors for vectors, _ in alone]), [image for _, kept in alone for image in kept]
+        found = {image_id: vector for vectors, _ in alone for image_id, vector in vectors.items()}
+        return found, [failed for _, unreadable in alone for failed in unreadable]
 
     def _fail(self, image: Image, error: PictureError) -> None:
         log.warning("picture failed id=%d md5=%s reason=%s", image.id, image.md5, error)

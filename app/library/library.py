@@ -11,9 +11,11 @@ from app.catalog.trash import Trash
 from app.catalog.vectors import Vectors
 from app.catalog.watched import Watched
 from app.library.access import Access
+from app.library.choosing import Chooser
 from app.library.copies import Copies
 from app.library.intake import Intake
 from app.library.search import Searcher
+from app.library.serving import ServedModels
 from app.library.status import StatusReader
 from app.media.store import Store
 
@@ -29,6 +31,8 @@ class Library:
     intake: Intake
     searcher: Searcher
     copies: Copies
+    models: ServedModels
+    chooser: Chooser
     status: StatusReader
     access: Access
     watched: Watched

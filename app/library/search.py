@@ -5,27 +5,26 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 from cachetools import TTLCache
 
 from app.catalog.images import Images
-from app.catalog.vectors import ServingSpace, Vectors
+from app.catalog.vectors import KeptSpace, Vectors
 from app.catalog.words import WordHit, Words
 from app.conditions import Condition
 from app.errors import EngineUnavailable, InvalidInput, ModelNotReady, ModelUnavailable, NotFound
 from app.library.fusion import UNSEEN, Found, fuse
 from app.library.picture_links import PictureLinks
 from app.library.query import Query, Sort, parse
+from app.library.serving import Served, ServedModels
 from app.library.timing import Step, Stopwatch, unmeasured
 from app.media.decoding import Decoder
-from app.models import Band, FloatArray, Image, Match, ModelState, Reason, Results
-from app.vectors.encoder import BackgroundEncoder, Encoder
+from app.models import Band, FloatArray, Image, Match, Reason, Results
+from app.vectors.encoder import Encoder
 from app.vectors.engine import Filter, as_tests
-from app.vectors.ranking import Index
-from app.vectors.relevance import confidence, neutral_digest, neutral_texts
+from app.vectors.relevance import confidence
 from app.vectors.shared import SharedIndexes
 from app.vectors.snapshots import IndexCache
 
@@ -36,8 +35,6 @@ DEEPEST_RESULT = 100_000
 CACHED_QUERIES = 1000
 AWAY = 0.7
 """How hard ``-word`` pushes, against 1 for what is looked for."""
-BANK_BATCH = 64
-"""Neutral texts encoded at once."""
 NEUTRAL = "a photo"
 """The text that says nothing about a picture."""
 
@@ -54,7 +51,7 @@ class Searcher:
         vectors: Vectors,
         words: Words,
         indexes: IndexCache | SharedIndexes,
-        encoder: BackgroundEncoder,
+        models: ServedModels,
         decoder: Decoder,
         links: PictureLinks,
         cache_seconds: float,
@@ -65,12 +62,11 @@ class Searcher:
         self._vectors = vectors
         self._words = words
         self._indexes = indexes
-        self._encoder = encoder
+        self._models = models
         self._decoder = decoder
         self._links = links
         self._queries: TTLCache[tuple[str, str], FloatArray] = TTLCache(CACHED_QUERIES, cache_seconds)
         self._queries_lock = threading.Lock()
-        self._bank: FloatArray | None = None
 
     def by_text(self, text: str, offset: int = 0, limit: int = 50, picture: str = "") -> Results:
         """Pictures that a query of the search box means (`app.library.query`), best first.
@@ -88,37 +84,47 @@ class Searcher:
             return self._listed(query, offset, limit)
         hits = [] if query.like or query.picture else self._words.search(query.sought, query.conditions)
         try:
-            encoder, serving = self._ready()
+            served = self._models.active()
         except (ModelNotReady, ModelUnavailable):
             if not hits:
                 raise
             return replace(self._page(fuse(UNSEEN, hits, UNSEEN), len(hits), query, offset, limit), words_alone=True)
         try:
-            return self._answer(encoder, serving, query, hits, offset, limit)
+            return self._answer(served, query, hits, offset, limit)
         except EngineUnavailable:
             if not hits:
                 raise
             page = self._page(fuse(UNSEEN, hits, UNSEEN), len(hits), query, offset, limit)
             return replace(page, words_alone=True, engine_away=True)
 
-    def _answer(
-        self, encoder: Encoder, serving: ServingSpace, query: Query, hits: Sequence[WordHit], offset: int, limit: int
-    ) -> Results:
-        vector = self._meaning(query, encoder, serving)
+    def compare(self, text: str, limit: int = 12, wait: bool = False) -> tuple[Results, Results]:
+        """What the model that serves finds for a query, and what the one that is filled, or served before, does.
+
+        By their look alone. Raises `InvalidInput`, `NotFound` where there is nothing to compare with, and
+        `ModelNotReady` or `ModelUnavailable`.
+        """
+        query = self._understood(text, "")
+        if not query.has_meaning:
+            raise InvalidInput("Describe what you are looking for: models differ in what they see.")
+        serving, other = self._models.active(), self._models.other(wait)
+        return self._answer(serving, query, [], 0, limit), self._answer(other, query, [], 0, limit)
+
+    def _answer(self, served: Served, query: Query, hits: Sequence[WordHit], offset: int, limit: int) -> Results:
+        vector = self._meaning(query, served)
         allowed = self._allowed(query.conditions)
         if query.like or query.picture:  # a picture's vector scores on another scale than texts do
-            return self._nearest(serving, vector, offset, limit, without=query.like, allowed=allowed)
-        everything, total = self._fused(serving, vector, hits, _end(offset, limit), allowed)
-        return self._page(everything, total, query, offset, limit, serving.space.model)
+            return self._nearest(served.kept, vector, offset, limit, without=query.like, allowed=allowed)
+        everything, total = self._fused(served, vector, hits, _end(offset, limit), allowed)
+        return self._page(everything, total, query, offset, limit, served.kept.space.model)
 
     def look_at(self, data: bytes) -> str:
         """What `by_text` takes as a picture: a token that holds for an hour. The picture in ``data`` is not kept.
 
         Raises `PictureError`.
         """
-        encoder, serving = self._ready()
+        served = self._models.active()
         raster = self._decoder.load(data)
-        return self._links.write(encoder.encode_images([raster])[0], serving.space)
+        return self._links.write(served.encoder.encode_images([raster])[0], served.kept.space)
 
     def similar_to(self, image_id: int, offset: int = 0, limit: int = 50) -> Results:
         """Pictures that look like one of the library, itself left out. Needs no model.
@@ -127,60 +133,34 @@ class Searcher:
         """
         if self._images.get(image_id) is None:
             raise NotFound("This picture is not here (any more).")
-        serving = self._vectors.serving()
-        vector = self._vectors.get(serving.id, image_id) if serving else None
-        if serving is None or vector is None:
-            return Results((), offset, limit, False, serving.space.model if serving else "")
-        return self._nearest(serving, vector, offset, limit, without=(image_id,))
+        searched = self._models.space()
+        vector = self._vectors.get(searched.id, image_id) if searched else None
+        if searched is None or vector is None:
+            return Results((), offset, limit, False, searched.space.model if searched else "")
+        return self._nearest(searched, vector, offset, limit, without=(image_id,))
 
     def serve(self) -> None:
         """Wait for the model; from then on its space serves, with the index in memory before anybody asks for it.
 
-        Raises whatever the catalog raises; `tend` tries again.
+        Raises whatever the catalog raises; may be called again.
         """
-        self._encoder.wait()
-        with suppress(ModelUnavailable):  # said in the log and on every page
-            encoder = self._encoder.get()
-            space_id = self._vectors.serve(encoder.space)
-            bank = self._bank_of(encoder, space_id)
-            self._index(ServingSpace(space_id, encoder.space)).use_bank(bank)
-            self._bank = bank
-
-    def _bank_of(self, encoder: Encoder, space_id: int) -> FloatArray:
-        """Vectors of the neutral texts: made once for each space."""
-        digest = neutral_digest()
-        bank = self._vectors.bank(space_id, digest)
-        if bank is None:
-            texts = neutral_texts()
-            parts = (texts[start : start + BANK_BATCH] for start in range(0, len(texts), BANK_BATCH))
-            bank = np.concatenate([encoder.encode_texts(part) for part in parts])
-            self._vectors.keep_bank(space_id, digest, bank)
-        return bank
+        self._models.follow()
 
     def ready(self) -> bool:
-        """Whether a query can be answered right now."""
+        """Whether a query can be answered right now. Raises `CatalogUnavailable` while the catalog can't be asked."""
         try:
-            self._ready()
+            self._models.active()
         except (ModelNotReady, ModelUnavailable):
             return False
-        return True
+        return self._vectors.serving() is not None
 
     def tend(self) -> None:
-        """Called now and then: snapshots are written, unused indexes let go, and what failed at start is done."""
+        """Called now and then: snapshots are written, and unused indexes let go."""
         self._indexes.tend()
-        if self._bank is None and self._encoder.status.state is ModelState.READY:
-            self.serve()
 
     def close(self) -> None:
         """Write down what the next start can use."""
         self._indexes.close()
-
-    def _ready(self) -> tuple[Encoder, ServingSpace]:
-        encoder = self._encoder.get()
-        serving = self._vectors.serving()
-        if serving is None or self._bank is None or serving.space != encoder.space:
-            raise ModelNotReady("The model is being switched. Searching works again in a moment.")
-        return encoder, serving
 
     def _understood(self, text: str, picture: str) -> Query:
         if len(text) > LONGEST_QUERY:
@@ -200,13 +180,14 @@ class Searcher:
         per_day = self._images.matching_days(query.conditions, days[0], days[-1]) if days else {}
         return Results(matches, offset, limit, len(images) > limit, "", by_date=True, per_day=per_day)
 
-    def _meaning(self, query: Query, encoder: Encoder, serving: ServingSpace) -> FloatArray:
+    def _meaning(self, query: Query, served: Served) -> FloatArray:
         """One unit vector for everything a query means, [dimension]."""
+        encoder, kept = served.encoder, served.kept
         towards = [(query.words, 1.0)] if query.words else []
         towards += [(term.text, term.weight) for term in query.terms if term.weight > 0]
         parts = [weight * self._text_vector(encoder, text) for text, weight in towards]
-        parts += [self._picture_vector(serving, image_id) for image_id in query.like]
-        parts += [self._links.read(query.picture, serving.space)] if query.picture else []
+        parts += [self._picture_vector(kept, image_id) for image_id in query.like]
+        parts += [self._links.read(query.picture, kept.space)] if query.picture else []
         # All texts of a CLIP model point roughly one way; only what makes a text special is pushed away.
         away = [term.text for term in query.terms if term.weight < 0]
         parts += [AWAY * (self._text_vector(encoder, NEUTRAL) - self._text_vector(encoder, text)) for text in away]
@@ -216,8 +197,8 @@ class Searcher:
             raise InvalidInput("What this asks for and what it pushes away cancel each other out.")
         return np.asarray(vector / length, np.float32)
 
-    def _picture_vector(self, serving: ServingSpace, image_id: int) -> FloatArray:
-        vector = self._vectors.get(serving.id, image_id)
+    def _picture_vector(self, kept: KeptSpace, image_id: int) -> FloatArray:
+        vector = self._vectors.get(kept.id, image_id)
         if vector is None:
             raise InvalidInput(f"There is no picture {image_id} to compare with, or it is not searchable yet.")
         return vector
@@ -243,14 +224,14 @@ class Searcher:
 
     def _nearest(
         self,
-        serving: ServingSpace,
+        kept: KeptSpace,
         vector: FloatArray,
         offset: int,
         limit: int,
         without: tuple[int, ...] = (),
         allowed: Filter | None = None,
     ) -> Results:
-        index = self._index(serving)
+        index = self._models.index(kept)
         end = _end(offset, limit, index.deepest)
         # One more tells whether there is a next page; others stand in for the pictures that are left out.
         ids, scores = index.search(vector, end + 1 + len(without), allowed)
@@ -260,18 +241,19 @@ class Searcher:
         # A picture removed since the index looked at the log is left out: the catalog decides.
         looks = (Reason.LOOKS,)
         matches = tuple(Match(images[image_id], score, why=looks) for image_id, score in page if image_id in images)
-        return Results(matches, offset, limit, len(found) > end, serving.space.model)
+        return Results(matches, offset, limit, len(found) > end, kept.space.model)
 
     def _fused(
         self,
-        serving: ServingSpace,
+        served: Served,
         vector: FloatArray,
         hits: Sequence[WordHit],
         end: int,
         allowed: Filter | None,
     ) -> tuple[list[Found], int]:
         """What looks like ``vector`` or has the words, in order, beyond ``end`` if there is that much; how much is."""
-        index = self._ranked_index(serving)
+        index = self._models.index(served.kept)
+        index.use_bank(served.bank)  # it may have been let go and read again
         _end(0, end, index.deepest)
         wanted = end + 1 + len(hits)  # hits leave their place in the ranking for one further up
         ranking = index.rank(vector, wanted, allowed)
@@ -298,19 +280,10 @@ class Searcher:
         matches = self._matches(everything[offset:end])
         return Results(tuple(matches), offset, limit, len(everything) > end, model, relevant, total - relevant)
 
-    def _ranked_index(self, serving: ServingSpace) -> Index:
-        index = self._index(serving)
-        if self._bank is not None:
-            index.use_bank(self._bank)  # the index may have been let go and read again
-        return index
-
     def _matches(self, part: Sequence[Found]) -> list[Match]:
         images = self._images.get_many([found.image_id for found in part])
         # A picture removed since the index looked at the log is left out: the catalog decides.
         return [_match(images[found.image_id], found) for found in part if found.image_id in images]
-
-    def _index(self, serving: ServingSpace) -> Index:
-        return self._indexes.get(serving.id, serving.space, self._vectors.log(serving.id))
 
 
 def _end(offset: int, limit: int, deepest: int = DEEPEST_RESULT) -> int:

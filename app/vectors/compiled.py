@@ -185,6 +185,20 @@ def read(compiled: Path, fingerprint: str, precision: str) -> Record | None:
     return record if same else None
 
 
+def measured(compiled: Path) -> dict[str, float]:
+    """Pictures per second by model, as they were measured here when models were compiled, under whatever libraries."""
+    found: dict[str, float] = {}
+    for path in sorted(compiled.glob("*/choice.json"), key=lambda path: path.stat().st_mtime):
+        try:
+            content = json.loads(path.read_text("utf-8"))
+            for trial in content["choice"]["trials"]:
+                if (trial["tower"], trial["name"]) == ("images", content["choice"]["images"]):
+                    found[content["space"]["model"]] = float(trial["per_second"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            log.debug("figures can't be read path=%s reason=%s", path, error)
+    return found
+
+
 def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 

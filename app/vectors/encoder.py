@@ -9,7 +9,7 @@ import hashlib
 import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,28 +17,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from PIL import Image
 
-from app.errors import ModelNotReady, ModelUnavailable
-from app.models import Choice, EmbeddingSpace, FloatArray, ModelState, ModelStatus
+from app.errors import ModelUnavailable
+from app.models import Choice, EmbeddingSpace, FloatArray
 from app.vectors.compiled import BATCH, LONGEST_TEXT, load, read
+from app.vectors.known import AUTO, PREFERRED, cached, fetch, first_line, folder_of, is_folder_name, quiet_hub, short
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 log = logging.getLogger(__name__)
 
-AUTO = "auto"
 BF16 = "torch bf16"
-PREFERRED = (
-    "laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
-    "sentence-transformers/clip-ViT-B-32",
-    "openai/clip-vit-base-patch32",
-    "sentence-transformers/clip-ViT-B-16",
-    "sentence-transformers/clip-ViT-L-14",
-)
-"""What `auto` takes if it lies in the local cache. LAION-2B ViT-B/32 first: the cost of OpenAI's ViT-B/32, and COCO
-text → image R@1 of 39 instead of 30 (arXiv 2212.07143, table 2). Larger ones only if nothing else is there."""
-HUB_SECONDS = 10.0
-"""A hub that does not answer within this is taken for out of reach."""
 MOST_IN_BATCH = 128
 """Pictures in one forward pass on a GPU; their derivatives take up to 2.5 MB each until then."""
 ANY_SIDE = 1 << 30
@@ -148,55 +137,36 @@ def load_encoder(name: str, starter: Path, compiled: Compiled | None = None) -> 
     share_cores()
     if name == AUTO:
         return _load_auto(starter, compiled)
+    if name == starter.name:
+        return _load_folder(starter, name, compiled)
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _load_folder(folder, str(folder.name), compiled)
-    if folder.is_absolute() or name.startswith((".", "~")):
-        raise ModelUnavailable(f"There is no model folder {name}. Check GLIMPSE_MODEL.")
+    if is_folder_name(name):
+        raise ModelUnavailable(f"There is no model folder {name}. Check it (GLIMPSE_MODEL, or what was chosen since).")
     return _load_named(name, compiled)
 
 
 def _load_auto(starter: Path, compiled: Compiled | None) -> Encoder:
     for name in PREFERRED:
-        folder = _cached(name)
+        folder = cached(name)
         if folder is None:
             continue
         try:
-            return _load_folder(folder, _short(name), compiled)
+            return _load_folder(folder, short(name), compiled)
         except ModelUnavailable as error:  # an interrupted download, say
             log.warning("model skipped name=%s reason=%s", name, error)
     return _load_folder(starter, starter.name, compiled)
 
 
 def _load_named(name: str, compiled: Compiled | None) -> Encoder:
-    from huggingface_hub import HfApi
-
-    repository = name if "/" in name else f"sentence-transformers/{name}"
-    folder = _cached(repository)
+    folder = folder_of(name, Path())
     if folder is not None:
         try:
-            return _load_folder(folder, _short(name), compiled)
+            return _load_folder(folder, short(name), compiled)
         except ModelUnavailable:
             log.info("model incomplete in the local cache, fetching it name=%s", name)
-    log.info("model fetched from the hub name=%s", name)
-    try:
-        # Asked once: without a network, fetching would try each of a dozen files again and again for minutes.
-        HfApi().model_info(repository, timeout=HUB_SECONDS)
-        _construct(repository, local_only=False)
-    except Exception as error:
-        raise ModelUnavailable(
-            f"The model {name} is not in the local cache and could not be fetched ({_first_line(error)}). "
-            "Check the name and the connection, or unset GLIMPSE_MODEL to use the bundled model."
-        ) from error
-    folder = _cached(repository)
-    if folder is None:
-        raise ModelUnavailable(f"The model {name} was fetched but is not in the local cache. Is the disk full?")
-    return _load_folder(folder, _short(name), compiled)
-
-
-def _short(name: str) -> str:
-    """One name for one model: its space must not depend on how it was asked for."""
-    return name.removeprefix("sentence-transformers/")
+    return _load_folder(fetch(name), short(name), compiled)
 
 
 def _load_folder(folder: Path, name: str, compiled: Compiled | None) -> Encoder:
@@ -205,9 +175,9 @@ def _load_folder(folder: Path, name: str, compiled: Compiled | None) -> Encoder:
     if compiled and record and record.space.model == name and (encoder := load(compiled.folder, record)):
         return encoder
     try:
-        model = _construct(str(folder), local_only=True)
+        model = _construct(folder)
     except Exception as error:
-        raise ModelUnavailable(f"The model in {folder} can't be loaded: {_first_line(error)}") from error
+        raise ModelUnavailable(f"The model in {folder} can't be loaded: {first_line(error)}") from error
     if not (model.supports("image") and model.supports("text")):
         raise ModelUnavailable(f"The model {name} does not read both pictures and text. Choose a CLIP-like model.")
     return SentenceTransformerEncoder(model, name, digest)
@@ -225,7 +195,7 @@ def improved(encoder: Encoder, compiled: Compiled) -> tuple[Encoder, Choice] | N
     return encoder, record.choice
 
 
-def _construct(name: str, local_only: bool) -> SentenceTransformer:
+def _construct(folder: Path) -> SentenceTransformer:
     import torch
     from sentence_transformers import SentenceTransformer
     from transformers.utils.logging import disable_progress_bar
@@ -233,23 +203,11 @@ def _construct(name: str, local_only: bool) -> SentenceTransformer:
     disable_progress_bar()  # type: ignore[no-untyped-call]
     cuda = torch.cuda.is_available()
     # Half precision is what GPUs are fast in, and many times slower than float32 on most CPUs.
-    dtype = torch.float16 if cuda else torch.float32
-    model = SentenceTransformer(
-        name, device="cuda" if cuda else "cpu", local_files_only=local_only, model_kwargs={"dtype": dtype}
-    )
+    options = {"dtype": torch.float16 if cuda else torch.float32, "use_safetensors": True}
+    device = "cuda" if cuda else "cpu"
+    model = SentenceTransformer(str(folder), device=device, local_files_only=True, model_kwargs=options)
     model.eval()
     return model
-
-
-def _cached(repository: str) -> Path | None:
-    """The folder of a model in the local cache of the hub's client, if it is there. Asks no network."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(repository, local_files_only=True))
-    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError):
-        return None
 
 
 def fingerprint(folder: Path) -> str:
@@ -277,78 +235,7 @@ def share_cores() -> None:
 
 def _quiet_libraries() -> None:
     """No telemetry, no progress bars, no advice in our log."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    quiet_hub()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    for name in ("transformers", "sentence_transformers", "huggingface_hub", "httpx", "httpx2"):
+    for name in ("transformers", "sentence_transformers"):
         logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-
-
-class BackgroundEncoder:
-    """Loads an encoder in a thread of its own, so that everything else is there long before the model is."""
-
-    def __init__(
-        self,
-        name: str,
-        load: Callable[[], Encoder],
-        improve: Callable[[Encoder], tuple[Encoder, Choice] | None] = lambda _encoder: None,
-    ) -> None:
-        self._load = load
-        self._improve = improve
-        self._encoder: Encoder | None = None
-        self._status = ModelStatus(name, ModelState.LOADING)
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="load-model", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            encoder = self._load()
-            self._encoder = encoder
-            self._status = ModelStatus(encoder.space.model, ModelState.READY, encoder.space)
-            log.info("model ready name=%s dimension=%d", encoder.space.model, encoder.space.dimension)
-        except ModelUnavailable as error:
-            self._fail(str(error))
-        except Exception as error:
-            log.exception("model failed")
-            self._fail(f"The model {self._status.name} can't be loaded: {_first_line(error)}")
-        finally:
-            self._done.set()
-
-    def improve(self) -> bool:
-        """Take the way to run the model that was chosen meanwhile. Whether one is chosen (`ModelStatus.choice`)."""
-        if self._encoder is None or self._status.choice is not None:
-            return self._status.choice is not None
-        improved = self._improve(self._encoder)
-        if improved is None:
-            return False
-        self._encoder, choice = improved
-        self._status = replace(self._status, choice=choice)
-        log.info("model runs images=%s texts=%s", choice.images, choice.texts)
-        return True
-
-    def _fail(self, message: str) -> None:
-        log.error("model unavailable name=%s reason=%s", self._status.name, message)
-        self._status = ModelStatus(self._status.name, ModelState.UNAVAILABLE, message=message)
-
-    @property
-    def status(self) -> ModelStatus:
-        return self._status
-
-    def wait(self, seconds: float | None = None) -> bool:
-        """Wait until loading has ended, well or not. ``False`` if it has not by then."""
-        return self._done.wait(seconds)
-
-    def get(self) -> Encoder:
-        """The encoder. Raises `ModelNotReady` while it loads, `ModelUnavailable` when it can't be had."""
-        if self._encoder is not None:
-            return self._encoder
-        if self._status.state is ModelState.UNAVAILABLE:
-            raise ModelUnavailable(self._status.message or "")
-        raise ModelNotReady("The model is warming up. Browsing works; searching will in a moment.")

@@ -136,6 +136,10 @@ class SharedIndexes:
         with self._lock:
             return self._indexes.setdefault(space_id, SharedIndex(engine, space.dimension))
 
+    def has_read(self, space_id: int, space: EmbeddingSpace, seq: int) -> bool:
+        """Whether the log was followed this far. Raises `EngineUnavailable`."""
+        return self.engine(space_id, space).last_seq().seq >= seq
+
     def engine(self, space_id: int, space: EmbeddingSpace) -> Engine:
         """Where a space's vectors are kept."""
         with self._lock:

@@ -184,6 +184,10 @@ class IndexCache:
         index.follow(log)
         return index
 
+    def has_read(self, space_id: int, space: EmbeddingSpace, seq: int) -> bool:
+        """Whether the log was followed this far: it is, by each search."""
+        return True
+
     def unusable(self, space_id: int, space: EmbeddingSpace) -> Path | None:
         """The snapshot of a space, if there is one that can't be read."""
         path = self._path(space_id)

@@ -206,6 +206,18 @@ class WorkerBody(BaseModel):
     message: str | None
 
 
+class SwitchBody(BaseModel):
+    """Which model is to serve next."""
+
+    serving: str | None = Field(description="The model whose space serves; `model` may still be the one before.")
+    wanted: str | None = Field(description="The model that is to take over.")
+    filling: bool = Field(description="Whether it is loaded, and `done` of `total` pictures are embedded with it.")
+    done: int
+    total: int
+    previous: str | None = Field(description="The model that can be gone back to.")
+    failure: str | None = Field(description="Why the last model that was wanted could not be had.")
+
+
 class StatusBody(BaseModel):
     """What the library is doing."""
 
@@ -214,6 +226,7 @@ class StatusBody(BaseModel):
     images: CountsBody
     worker: WorkerBody
     storage: str | None = Field(description="Why pictures can't be shown or taken in just now.")
+    switch: SwitchBody
 
 
 def path_of(request: Request, path: str) -> str:
@@ -283,7 +296,7 @@ def choice_body(choice: Choice) -> ChoiceBody:
 
 
 def status_body(library: str, status: LibraryStatus) -> StatusBody:
-    counts, model, worker = status.counts, status.model, status.worker
+    counts, model, worker, switch = status.counts, status.model, status.worker, status.switch
     return StatusBody(
         library=library,
         model=ModelBody(
@@ -302,4 +315,13 @@ def status_body(library: str, status: LibraryStatus) -> StatusBody:
         ),
         worker=WorkerBody(alive=worker.alive, rate=worker.rate, message=worker.message),
         storage=status.storage,
+        switch=SwitchBody(
+            serving=switch.serving,
+            wanted=switch.wanted,
+            filling=switch.filling,
+            done=switch.done,
+            total=switch.total,
+            previous=switch.previous,
+            failure=switch.failure,
+        ),
     )

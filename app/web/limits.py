@@ -47,7 +47,7 @@ ALL_TO_ONE = 4
 
 UPLOADS = ("/upload", "/api/v1/images")
 PICTURE_SEARCHES = ("/search/picture", "/api/v1/search/image")
-SEARCHES = ("/search", "/api/v1/search")
+SEARCHES = ("/search", "/models/compare", "/api/v1/search")
 FILES = ("/static/", "/thumbs/", "/healthz", "/readyz")
 """Read from disk as they are, or nothing: a gallery page asks for dozens, and they cost next to nothing."""
 

@@ -21,6 +21,7 @@ from starlette.responses import HTMLResponse
 
 from app.catalog.images import Choices
 from app.catalog.trash import Trashed
+from app.library.choosing import ListedModel, Role
 from app.library.query import Query, Sort, parse
 from app.media.pictures import FORMATS, derivative_sizes
 from app.models import (
@@ -320,6 +321,45 @@ class StatusPage:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelsPage:
+    """`models.html`: which model finds, which is to be next, which others there are."""
+
+    template: ClassVar[str] = "models.html"
+
+    status: LibraryStatus
+    models: tuple[ListedModel, ...]
+
+    @property
+    def staying(self) -> str | None:
+        """The source of the model that serves, which ends a filling when it is chosen."""
+        return next((model.source for model in self.models if model.role is Role.SERVES), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What one model finds. ``shared``: how many of these both find."""
+
+    model: str
+    tiles: tuple[Tile, ...]
+    matches: int | None
+    shared: int
+
+
+@dataclass(frozen=True, slots=True)
+class ComparePage:
+    """`compare.html`: two models side by side; ``complaint`` says why they are not."""
+
+    template: ClassVar[str] = "compare.html"
+
+    status: LibraryStatus
+    query: str
+    sides: tuple[Side, ...] = ()
+    complaint: str | None = None
+    waiting: bool = False
+    """The other model is being loaded: worth asking again in a moment."""
+
+
+@dataclass(frozen=True, slots=True)
 class HelpPage:
     """`help.html`: the grammar of the search box. ``example`` is a picture that others can be like, if there is one."""
 
@@ -383,6 +423,8 @@ Page: TypeAlias = (
     | TrashPage
     | TrashedPage
     | StatusPage
+    | ModelsPage
+    | ComparePage
     | HelpPage
     | LoginPage
     | ErrorPage

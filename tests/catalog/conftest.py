@@ -34,6 +34,6 @@ def vectors(database: Database) -> Vectors:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The time the catalog goes by."""
     clock = Clock()
-    for module in ("images", "workers", "receipts"):
+    for module in ("images", "switching", "workers", "receipts"):
         monkeypatch.setattr(f"app.catalog.{module}.time", clock)
     return clock

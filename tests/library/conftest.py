@@ -11,6 +11,7 @@ import pytest
 
 from app.catalog.database import Database
 from app.catalog.images import Images
+from app.catalog.switching import Switches
 from app.catalog.trash import Trash
 from app.catalog.vectors import Vectors
 from app.catalog.words import Words
@@ -18,10 +19,12 @@ from app.library.indexing import Indexer
 from app.library.intake import Intake
 from app.library.picture_links import PictureLinks
 from app.library.search import Searcher
+from app.library.serving import ServedModels
 from app.media.decoding import Decoder
 from app.media.folder import Folder
 from app.models import Image
-from app.vectors.encoder import BackgroundEncoder, Encoder
+from app.vectors.background import Encoders
+from app.vectors.encoder import Encoder
 from app.vectors.snapshots import IndexCache
 from tests.encoders import ColourEncoder
 from tests.pictures import picture
@@ -39,6 +42,7 @@ class Rooms:
     images: Images = field(init=False)
     trash: Trash = field(init=False)
     vectors: Vectors = field(init=False)
+    switches: Switches = field(init=False)
     store: Folder = field(init=False)
     intake: Intake = field(init=False)
     indexer: Indexer = field(init=False)
@@ -47,6 +51,7 @@ class Rooms:
     def __post_init__(self) -> None:
         self.images = Images(self.database)
         self.vectors = Vectors(self.database)
+        self.switches = Switches(self.database)
         self.store = Folder(self.folder / "images")
         self.trash = Trash(self.database)
         self.intake = Intake(self.images, self.trash, self.store, MAX_PIXELS, lambda: self.wakes.append("wake"))
@@ -81,12 +86,11 @@ class Rooms:
 
     def searcher(self, load: Callable[[], Encoder] = ColourEncoder, start: bool = True) -> Searcher:
         """Ready, unless it is not to ``start``."""
-        encoder = BackgroundEncoder("colours", load)
         indexes = IndexCache(self.folder / "index", 300, self.database.identity)
+        models = ServedModels("colours", Encoders(lambda _source: load()), self.vectors, self.switches, indexes)
         links, words = PictureLinks(lambda: b"secret"), Words(self.database)
-        searcher = Searcher(self.images, self.vectors, words, indexes, encoder, self.decoder, links, 300)
+        searcher = Searcher(self.images, self.vectors, words, indexes, models, self.decoder, links, 300)
         if start:
-            encoder.start()
             searcher.serve()
         return searcher
 

@@ -49,9 +49,8 @@ def test_a_start_that_failed_is_made_up_for(rooms: Rooms, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(rooms.vectors, "keep_bank", locked)
     searcher = rooms.searcher(start=False)
-    searcher._encoder.start()
     with pytest.raises(OperationalError):
         searcher.serve()
     assert not searcher.ready()
-    searcher.tend()
+    searcher.serve()
     assert searcher.ready()

@@ -27,11 +27,12 @@ def test_the_outcome_lies_where_every_process_looks_for_it(tmp_path: Path, monke
 
 
 def test_it_can_be_ended_in_the_middle_and_leaves_nothing_that_counts(tmp_path: Path) -> None:
-    compiler = Compiler(str(tmp_path / "no model"), tmp_path, Compiled(tmp_path / "compiled"))
+    compiler = Compiler(tmp_path, Compiled(tmp_path / "compiled"))
     compiler.stop()
-    compiler.start()
+    compiler.start(str(tmp_path / "no model"))
     process = compiler._process
-    compiler.start()
+    compiler.start(str(tmp_path / "no model"))
+    compiler.start(str(tmp_path / "another"))
     assert compiler._process is process, "one at a time"
     compiler.stop()
     assert process is not None

@@ -18,10 +18,10 @@ from app.config import PROJECT, STARTER_MODEL
 from app.models import Choice, FloatArray, Trial
 from app.vectors import compiled as compiled_module
 from app.vectors import compiling
+from app.vectors.background import BackgroundEncoder
 from app.vectors.compiled import CompiledEncoder, folder_of, read
 from app.vectors.compiling import ITSELF, Reference, choose, compile_model, computes_in_bf16, same_top, try_all
 from app.vectors.encoder import (
-    BackgroundEncoder,
     Compiled,
     Encoder,
     SentenceTransformerEncoder,

@@ -19,17 +19,16 @@ from PIL import Image
 
 from app.errors import ModelNotReady, ModelUnavailable
 from app.models import FloatArray, ModelState
+from app.vectors.background import BackgroundEncoder
 from app.vectors.compiled import BATCH
 from app.vectors.encoder import (
-    AUTO,
     MOST_IN_BATCH,
-    PREFERRED,
-    BackgroundEncoder,
     Encoder,
     SentenceTransformerEncoder,
     fingerprint,
     load_encoder,
 )
+from app.vectors.known import AUTO, PREFERRED
 from tests.encoders import ColourEncoder
 from tests.pictures import encoded, noise
 from tests.vectors.models import (

@@ -1,0 +1,42 @@
+"""What all commands share: their settings, and errors that end them with a message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from pydantic import ValidationError
+
+from app.config import Settings
+from app.errors import GlimpseError
+
+
+def read_settings() -> Settings:
+    """The settings, or the end of the program with what is wrong with them."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        for fault in error.errors():
+            name = "_".join(str(part) for part in fault["loc"]).upper()
+            typer.echo(f"GLIMPSE_{name} is {fault['input']!r}: {fault['msg']}. README.md lists all settings.", err=True)
+        raise typer.Exit(2) from error
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """An error that was raised on purpose, or by the disk, ends the command with its message."""
+    try:
+        yield
+    except (GlimpseError, OSError) as error:
+        tell_error(error)
+        raise typer.Exit(1) from error
+
+
+def tell_error(error: OSError | GlimpseError) -> None:
+    """The message; of what the disk says, with the file it is about."""
+    if isinstance(error, GlimpseError):
+        typer.echo(str(error), err=True)
+        return
+    where = f": {error.filename}" if error.filename else ""
+    typer.echo(f"{error.strerror or error}{where}.", err=True)

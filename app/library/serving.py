@@ -1,0 +1,223 @@
+"""Which model answers: the one that serves, until another is ready to take its place.
+
+A process that answers queries holds on to a model with its space until it has the next one in memory, with its index
+and its bank of neutral texts. Only then, in one assignment, it changes over. So a query's vector is never compared with
+another space's, and nobody is turned away because the model changes.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from app.catalog.switching import Switches, Switching
+from app.catalog.vectors import KeptSpace, Vectors
+from app.errors import EngineUnavailable, ModelNotReady, ModelUnavailable, NotFound
+from app.models import FloatArray, ModelState, ModelStatus
+from app.vectors.background import BackgroundEncoder, Encoders
+from app.vectors.encoder import Encoder
+from app.vectors.ranking import Index
+from app.vectors.relevance import neutral_digest, neutral_texts
+from app.vectors.shared import SharedIndexes
+from app.vectors.snapshots import IndexCache
+
+log = logging.getLogger(__name__)
+
+BANK_BATCH = 64
+"""Neutral texts encoded at once."""
+KEPT_SECONDS = 600.0
+"""A model that serves no more stays in memory this long: who goes back or compares does not wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A model that is loaded, the space it belongs to, and the vectors of the neutral texts there."""
+
+    model: BackgroundEncoder
+    kept: KeptSpace
+    bank: FloatArray
+
+    @property
+    def encoder(self) -> Encoder:
+        return self.model.get()
+
+
+class ServedModels:
+    """``setting``: the model that serves where nobody chose another."""
+
+    def __init__(
+        self,
+        setting: str,
+        encoders: Encoders,
+        vectors: Vectors,
+        switches: Switches,
+        indexes: IndexCache | SharedIndexes,
+    ) -> None:
+        self._setting = setting
+        self._encoders = encoders
+        self._vectors = vectors
+        self._switches = switches
+        self._indexes = indexes
+        self._active: Served | None = None
+        self._first: BackgroundEncoder | None = None
+        self._banks: dict[int, FloatArray] = {}
+        self._awaited: dict[int, int] = {}
+        self._complaint: str | None = None
+        self._following = threading.Lock()
+
+    def active(self) -> Served:
+        """What answers now. Raises `ModelNotReady` or `ModelUnavailable` while nothing does."""
+        active = self._active
+        if active is not None:
+            return active
+        if self._first is not None and self._first.status.state is ModelState.UNAVAILABLE:
+            raise ModelUnavailable(self._first.status.message or "")
+        raise ModelNotReady("The model is warming up. Browsing works; searching will in a moment.")
+
+    def other(self, wait: bool = False) -> Served:
+        """The space that is filled or, while none is, the one before: for a comparison. May be incomplete.
+
+        Its model is loaded now; with ``wait``, that is waited for.
+
+        Raises `NotFound` if there is none, `ModelNotReady` while its model loads, `ModelUnavailable`.
+        """
+        told, active = self._switches.read(), self.active()
+        for kept in (told.filling, told.previous):
+            if kept is not None and kept.id != active.kept.id:
+                model = self._encoders.of(_source_of(kept))
+                if wait:
+                    model.wait()
+                return self._served(model, kept)
+        raise NotFound("There is one model so far. Choose another, and the two can be compared while it is filled.")
+
+    def space(self) -> KeptSpace | None:
+        """The space whose vectors are searched: also before its model is loaded."""
+        active = self._active
+        return active.kept if active is not None else self._vectors.serving()
+
+    def index(self, kept: KeptSpace) -> Index:
+        """The index of a space, up to date with its log."""
+        return self._indexes.get(kept.id, kept.space, self._vectors.log(kept.id))
+
+    @property
+    def status(self) -> ModelStatus:
+        """Of the model that answers or, while none does, of the one that is to."""
+        active, first = self._active, self._first
+        if active is not None:
+            return replace(active.model.status, message=self._complaint)
+        if first is None:
+            return ModelStatus(self._setting, ModelState.LOADING)
+        # Ready is what can answer: it has an index and a bank of neutral texts as well.
+        ready = first.status.state is ModelState.READY
+        return replace(first.status, state=ModelState.LOADING) if ready else first.status
+
+    # -- following the catalog ----------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Said once, by a server that starts: what the settings say now counts from here on."""
+        told, serving = self._switches.settle(self._setting), self._vectors.serving()
+        served = serving.source if serving else None
+        undecided = served is not None and told.chosen is None and told.wanted is None
+        if undecided and self._encoders.source(self._setting) != served:
+            self._switches.want(self._setting)
+
+    def follow(self) -> None:
+        """Called every moment: get ready what is to serve next, and change over to what serves.
+
+        Waits for a model only while none answers. Raises whatever the catalog raises.
+        """
+        with self._following:
+            told, serving = self._switches.read(), self._vectors.serving()
+            if self._active is None:
+                self._begin(told, serving)
+            elif serving is not None and serving.id != self._active.kept.id:
+                self._change_over(serving)
+            elif told.filling is not None and told.filling.id != self._active.kept.id:
+                self._prepare(told.filling)
+            self._let_go(told)
+
+    def improve(self) -> None:
+        """Run models in the way that was chosen for them meanwhile."""
+        for _, encoder in self._encoders.held():
+            encoder.improve()
+
+    def _begin(self, told: Switching, serving: KeptSpace | None) -> None:
+        """The first model of this process. One whose files were replaced changes over at once: the old is gone."""
+        source = _source_of(serving, self._setting) if serving else told.wanted or told.chosen or self._setting
+        model = self._load_first(source)
+        if model.status.state is ModelState.UNAVAILABLE and told.chosen is None and source != self._setting:
+            source = self._setting
+            model = self._load_first(source)
+        if model.status.space is not None:
+            source, space = self._encoders.source(source), model.status.space
+            kept = KeptSpace(self._vectors.serve(space, source), space, source)
+            self._active = self._served(model, kept)
+
+    def _load_first(self, source: str) -> BackgroundEncoder:
+        self._first = self._encoders.of(source)
+        self._first.wait()
+        return self._first
+
+    def _change_over(self, serving: KeptSpace) -> None:
+        """Another space serves. Until its model is here, and its vectors in their index, the one before answers."""
+        try:
+            served = self._served(self._encoders.of(_source_of(serving)), serving)
+            # As far as its log went when it was to serve: somebody else may carry it to an engine.
+            awaited = self._awaited.setdefault(serving.id, self._vectors.log(serving.id).newest())
+            if not self._indexes.has_read(serving.id, serving.space, awaited):
+                return
+            self._active, self._complaint = served, None
+            self._awaited.clear()
+            log.info("another model answers name=%s", serving.space.model)
+        except (ModelNotReady, EngineUnavailable) as error:
+            log.debug("model does not answer yet name=%s reason=%s", serving.space.model, error)
+        except ModelUnavailable as error:
+            self._say(f"{serving.space.model} is to serve, and this server can't load it: {error}")
+
+    def _prepare(self, filling: KeptSpace) -> None:
+        try:
+            self._served(self._encoders.of(_source_of(filling)), filling)
+        except (ModelNotReady, EngineUnavailable) as error:
+            log.debug("model not ready yet name=%s reason=%s", filling.space.model, error)
+        except ModelUnavailable as error:
+            self._say(f"{filling.space.model} is filled, and this server can't load it: {error}")
+
+    def _say(self, complaint: str) -> None:
+        if complaint != self._complaint:
+            log.error("%s", complaint)
+        self._complaint = complaint
+
+    def _served(self, model: BackgroundEncoder, kept: KeptSpace) -> Served:
+        """Ready to answer. Raises `ModelNotReady`, or `ModelUnavailable` also where the files are others by now."""
+        encoder = model.get()
+        if encoder.space != kept.space:
+            raise ModelUnavailable(f"The files of {kept.space.model} were replaced. Choose it again to fill it anew.")
+        bank = self._bank_of(encoder, kept.id)
+        self.index(kept).use_bank(bank)
+        return Served(model, kept, bank)
+
+    def _bank_of(self, encoder: Encoder, space_id: int) -> FloatArray:
+        """Vectors of the neutral texts: made once for each space."""
+        if space_id not in self._banks:
+            digest = neutral_digest()
+            bank = self._vectors.bank(space_id, digest)
+            if bank is None:
+                texts = neutral_texts()
+                parts = (texts[start : start + BANK_BATCH] for start in range(0, len(texts), BANK_BATCH))
+                bank = np.concatenate([encoder.encode_texts(part) for part in parts])
+                self._vectors.keep_bank(space_id, digest, bank)
+            self._banks[space_id] = bank
+        return self._banks[space_id]
+
+    def _let_go(self, told: Switching) -> None:
+        needed = [kept for kept in (self._active and self._active.kept, told.filling) if kept]
+        if needed:
+            self._encoders.let_go({_source_of(kept) for kept in needed}, KEPT_SECONDS)
+
+
+def _source_of(kept: KeptSpace, unknown: str | None = None) -> str:
+    """``unknown``: what stands in where an older version did not keep it."""
+    return kept.source or unknown or kept.space.model
