@@ -223,26 +223,20 @@ def _request_limits(settings: Settings) -> Limits:
 def create_worker(settings: Settings, load: LoadEncoder | None = None) -> Iterator[Worker]:
     """A worker over the same folders: to be run, and stopped from another thread."""
     core = Core.of(settings, load)
+    indexes = _indexes(settings, core.database)
     try:
         core.database.migrate()
         name = worker_name()
         indexer = Indexer(name, core.images, core.vectors, core.store, core.decoder)
         compiler = None if load else Compiler(STARTER_MODEL, _compiled(settings))
-        follower = _follower(name, settings, core)
+        follower = None
+        if isinstance(indexes, SharedIndexes):
+            follower = Follower(name, core.vectors, core.images, Leases(core.database), indexes)
         models = (core.switches, core.encoders, settings.model)
         yield Worker(name, indexer, core.images, core.vectors, core.workers, *models, compiler, follower)
-        if follower:
-            follower.close()
     finally:
+        indexes.close()
         core.close()
-
-
-def _follower(name: str, settings: Settings, core: Core) -> Follower | None:
-    """Who fills the vector engine, where there is one."""
-    indexes = _indexes(settings, core.database)
-    if not isinstance(indexes, SharedIndexes):
-        return None
-    return Follower(name, core.vectors, core.images, Leases(core.database), indexes)
 
 
 def _indexes(settings: Settings, database: Database) -> Indexes:

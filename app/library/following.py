@@ -69,12 +69,10 @@ class Follower:
                 self._all_there[kept.id], self.message = wanted, None
                 self._look_at[kept.id] = time.monotonic() + LOOK_SECONDS
         except EngineUnavailable as error:
+            if self._all_there or self.message is None:
+                log.warning("%s reason=%s", error, error.__cause__)
             self._all_there.clear()
             self.message = f"{error} Browsing and searching by names go on; the rest follows when it is back."
-
-    def close(self) -> None:
-        """Give connections back."""
-        self._indexes.close()
 
     def give_way(self, dead: str) -> None:
         """Somebody who may have followed has died: others need not wait for the end of that lease."""

@@ -198,7 +198,6 @@ class Milvus:
                 self._made = False
                 return
             where = f"{self._url.hostname}:{self._url.port or 19530}"
-            log.warning("Milvus does not answer at=%s reason=%s", where, error)
             raise EngineUnavailable(f"The vector engine, Milvus at {where}, does not answer.") from error
 
     def _client(self) -> Any:

@@ -238,7 +238,6 @@ class Pgvector:
         except psycopg.Error as error:
             if connection is not None:
                 connection.close()
-            log.warning("pgvector does not answer reason=%s", error)
             raise EngineUnavailable("The vector engine, PostgreSQL with pgvector, does not answer.") from error
         finally:
             if connection is not None:
@@ -247,9 +246,16 @@ class Pgvector:
     def _take(self) -> Connection[Any]:
         import psycopg
 
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
+        while True:
+            with self._lock:
+                idle = self._idle.pop() if self._idle else None
+            if idle is None:
+                break
+            try:
+                idle.execute("SELECT 1")
+                return idle
+            except psycopg.Error:  # the server was away meanwhile, or a firewall forgot about it
+                idle.close()
         return psycopg.connect(self._url, connect_timeout=ANSWER_SECONDS, autocommit=True)
 
     def _put_back(self, connection: Connection[Any]) -> None:

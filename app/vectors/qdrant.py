@@ -171,7 +171,6 @@ class Qdrant:
         except (ApiException, OSError) as error:
             self._made = False
             where = f"{self._url.hostname}:{self._url.port or 6333}"
-            log.warning("Qdrant does not answer at=%s reason=%s", where, error)
             raise EngineUnavailable(f"The vector engine, Qdrant at {where}, does not answer.") from error
 
     def _client(self) -> Any:

@@ -180,5 +180,8 @@ class _Away:
         try:
             yield
         except EngineUnavailable as error:
+            if not self.message:
+                log.warning("%s reason=%s", error, error.__cause__)
             self.until, self.message = time.monotonic() + REST_SECONDS, str(error)
             raise
+        self.message = ""

@@ -19,14 +19,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.engines)
 
 
-@pytest.fixture(scope="session")
-def milvus() -> Iterator[MilvusServer]:
-    """A running Milvus, shared by all tests: each has a catalog, and so collections, of its own."""
+def milvus_at_hand() -> Path:
+    """The program that starts a Milvus."""
     needs.package("pymilvus")
     program = milvus_program()
     if not program.exists():
         needs.missing(f"There is no Milvus server at {program}: tests/engines/milvus.py says how to get one")
-    server = MilvusServer(program)
+    return program
+
+
+@pytest.fixture(scope="session")
+def milvus() -> Iterator[MilvusServer]:
+    """A running Milvus, shared by all tests: each has a catalog, and so collections, of its own."""
+    server = MilvusServer(milvus_at_hand())
     server.start()
     yield server
     server.close()

@@ -59,7 +59,10 @@ class MilvusServer:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """As if somebody had pulled the plug; what was acknowledged is in its folder."""
+        """As if somebody had pulled the plug; what was acknowledged is in its folder. (Told to end, it may hang.)
+
+        The next start waits for the ends of leases that its parts had: some 50 seconds.
+        """
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
