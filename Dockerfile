@@ -1,11 +1,14 @@
 # Glimpse in a container: docs/operations.md says how it is run.
 FROM python:3.11-slim-bookworm AS packages
 WORKDIR /glimpse
-COPY requirements.txt ./
+COPY requirements.txt requirements-milvus.txt requirements-postgres.txt requirements-qdrant.txt requirements-s3.txt ./
+# Engines beyond one machine, such as "postgres s3 milvus": docs/scaling.md.
+ARG EXTRAS=""
 # The CPU build of torch first, and the second line keeps it: the one of PyPI brings several GB of CUDA libraries.
 RUN python3 -m venv .venv \
  && .venv/bin/pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu "$(grep -o '^torch==[0-9.]*' requirements.txt)" \
- && .venv/bin/pip install --no-cache-dir -r requirements.txt
+ && .venv/bin/pip install --no-cache-dir -r requirements.txt \
+ && for extra in $EXTRAS; do .venv/bin/pip install --no-cache-dir -r "requirements-$extra.txt" || exit 1; done
 
 FROM python:3.11-slim-bookworm
 RUN useradd --uid 1000 --create-home glimpse \

@@ -16,6 +16,7 @@ import yaml
 
 from app.config import PROJECT, Settings
 
+EXTRAS = {"milvus", "postgres", "qdrant", "s3"}
 NAMES = {f"GLIMPSE_{name.upper()}" for name in Settings.model_fields}
 
 
@@ -39,7 +40,8 @@ class TestDockerfile:
     def test_everything_it_copies_is_there_and_reaches_the_builder(self) -> None:
         copied = [shlex.split(rest)[:-1] for rest in of("COPY") if "--from" not in rest]
         names = {name for group in copied for name in group}
-        assert {"requirements.txt", "run.py", "app", "templates", "static", "models"} == names
+        extras = {f"requirements-{extra}.txt" for extra in EXTRAS}
+        assert {"requirements.txt", "run.py", "app", "templates", "static", "models"} | extras == names
         assert names == ignored_but()
         assert all((PROJECT / name).exists() for name in names)
 
@@ -95,6 +97,42 @@ class TestCompose:
     def test_its_settings_exist(self, service: dict[str, Any]) -> None:
         text = (PROJECT / "compose.yaml").read_text("utf-8")
         assert set(re.findall(r"GLIMPSE_[A-Z_]+", text)) - NAMES == set()
+
+
+class TestComposeForMore:
+    """compose.scale.yaml"""
+
+    @pytest.fixture
+    def composed(self) -> dict[str, Any]:
+        return dict(yaml.safe_load((PROJECT / "compose.scale.yaml").read_text("utf-8")))
+
+    def test_its_settings_exist_and_hold(self, composed: dict[str, Any]) -> None:
+        text = (PROJECT / "compose.scale.yaml").read_text("utf-8")
+        assert set(re.findall(r"GLIMPSE_[A-Z_]+", text)) - NAMES == set()
+        for service in ("web", "worker"):
+            given = composed["services"][service]["environment"]
+            settings = {key.removeprefix("GLIMPSE_").lower(): value for key, value in given.items() if "GLIMPSE" in key}
+            assert Settings(_env_file=None, **settings).in_bucket
+
+    def test_it_installs_what_its_settings_speak_to(self, composed: dict[str, Any]) -> None:
+        extras = set(composed["services"]["web"]["build"]["args"]["EXTRAS"].split())
+        assert extras == {"postgres", "s3", "milvus"} & EXTRAS
+
+    def test_only_this_machine_reaches_it_and_passwords_are_asked_for(self, composed: dict[str, Any]) -> None:
+        services = composed["services"]
+        ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
+        assert ports == {"proxy": ["127.0.0.1:3000:3000"]}
+        for service in services.values():
+            secrets = [
+                value for key, value in service.get("environment", {}).items() if "PASSWORD" in key or "SECRET" in key
+            ]
+            assert all(value.startswith("${") and value.endswith(":?}") for value in secrets)
+
+    def test_all_it_depends_on_and_keeps_is_named(self, composed: dict[str, Any]) -> None:
+        services = composed["services"]
+        kept = {volume.split(":")[0] for service in services.values() for volume in service.get("volumes", [])}
+        assert kept == composed["volumes"].keys()
+        assert {name for service in services.values() for name in service.get("depends_on", [])} <= services.keys()
 
 
 class TestUnit:
