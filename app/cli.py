@@ -10,6 +10,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
+from io import TextIOWrapper
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -22,7 +23,7 @@ from app.entry import tell_error
 from app.entry import told as _told
 from app.errors import GlimpseError
 from app.model_commands import models, reindex
-from app.models import Scope
+from app.models import ExportFormat, Scope
 
 if TYPE_CHECKING:
     from app.library.access import Access
@@ -330,6 +331,67 @@ def _write_report(path: Path, results: Iterable[Imported]) -> None:
     with _told(), path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, delimiter="\t", lineterminator="\n")
         rows.writerows((result.fate.value, result.image_id or "", result.name, result.reason) for result in results)
+
+
+@cli.command()
+def export(
+    to: Annotated[Path | None, typer.Option(help="File to write to, instead of standard output.")] = None,
+    format: Annotated[
+        ExportFormat, typer.Option(help="`csv`, or `jsonl` for a JSON object per line.")
+    ] = ExportFormat.CSV,
+    vectors: Annotated[
+        Path | None, typer.Option(help="Write the vectors into this folder; the catalog only where --to says so.")
+    ] = None,
+) -> None:
+    """Write down every picture with all that is known of it, or its vector.
+
+    Vectors: `vectors.npy` (float32, a row per picture), `ids.npy` (whose they are), `space.json` (of which model).
+
+    Example: `python run.py export --format jsonl --to catalog.jsonl`
+    """
+    from app.library.exporting import whole_file, write_catalog, write_vectors
+    from app.main import open_library
+
+    with _told(), open_library(_settings()) as library:
+        if vectors:
+            serving = library.vectors.serving()
+            if serving is None:
+                raise GlimpseError("No picture has a vector yet: start the server once, so that a model indexes them.")
+            count = write_vectors(serving.space, library.vectors.log(serving.id).entries(0), vectors)
+            typer.echo(f"{count:,} vectors of {serving.space.model} in {vectors}.", err=True)
+        if to:
+            with whole_file(to) as file:
+                text = TextIOWrapper(file, "utf-8", newline="", write_through=True)
+                write_catalog(library.listing.pictures(), format, text)
+                text.detach()
+        elif not vectors:
+            write_catalog(library.listing.pictures(), format, sys.stdout)
+
+
+@cli.command()
+def prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what there is, and how much it takes.")] = False,
+    old_models: Annotated[
+        bool, typer.Option("--old-models", help="Also vectors of models that don't serve: no going back to those.")
+    ] = False,
+) -> None:
+    """Clear away what is derived and of no use any more: previews and snapshots of nothing, compiled models, records.
+
+    Never an original. Works beside a running server.
+
+    Example: `python run.py prune --dry-run`
+    """
+    from app.main import create_pruner
+    from app.web.rendering import file_size
+
+    freed = 0
+    with _told(), create_pruner(_settings()) as pruner:
+        for useless in pruner.find(old_models):
+            typer.echo(f"{file_size(useless.bytes)}\t{useless.what}")
+            freed += useless.bytes
+            if not dry_run:
+                useless.remove()
+    typer.echo(f"{file_size(freed)} {'can be freed' if dry_run else 'freed'}.", err=True)
 
 
 @cli.command()

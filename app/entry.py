@@ -28,6 +28,8 @@ def told() -> Iterator[None]:
     """An error that was raised on purpose, or by the disk, ends the command with its message."""
     try:
         yield
+    except BrokenPipeError:  # who reads the data has enough
+        raise
     except (GlimpseError, OSError) as error:
         tell_error(error)
         raise typer.Exit(1) from error

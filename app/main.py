@@ -25,6 +25,8 @@ from app.catalog.health import Health
 from app.catalog.images import Images
 from app.catalog.imports import Imports
 from app.catalog.leases import Leases
+from app.catalog.leftovers import Leftovers
+from app.catalog.listing import Listing
 from app.catalog.moving import CatalogCopy
 from app.catalog.receipts import Receipts
 from app.catalog.switching import Switches
@@ -46,6 +48,7 @@ from app.library.indexing import Indexer
 from app.library.intake import Intake
 from app.library.library import Library
 from app.library.picture_links import PictureLinks
+from app.library.pruning import Pruner
 from app.library.search import Searcher
 from app.library.serving import ServedModels
 from app.library.status import StatusReader
@@ -261,6 +264,7 @@ def _library(settings: Settings, core: Core, wake: Callable[[], None], stopwatch
         status=StatusReader(core.images, core.workers, core.vectors, core.switches, models, core.store),
         access=Access(AccessRecords(core.database)),
         watched=Watched(core.database),
+        listing=Listing(core.database),
         vectors=core.vectors,
         identity=core.database.identity,
     )
@@ -356,6 +360,18 @@ def open_catalogs(settings: Settings, to: str) -> Iterator[CatalogCopy]:
     finally:
         source.close()
         target.close()
+
+
+@contextmanager
+def create_pruner(settings: Settings) -> Iterator[Pruner]:
+    """Somebody who clears away."""
+    core = Core.of(settings, None)
+    try:
+        core.database.migrate()
+        intake = Intake(core.images, core.trash, core.store, settings.max_pixels, lambda: None)
+        yield Pruner(Leftovers(core.database), core.images, core.store, intake, settings.index)
+    finally:
+        core.close()
 
 
 @contextmanager

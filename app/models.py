@@ -313,6 +313,13 @@ class WatchedFolder:
         return now - self.seen_at < 3 * self.every + 60
 
 
+class ExportFormat(StrEnum):
+    """How the catalog is written for other programs."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
 class Scope(StrEnum):
     """What a key opens: ``read`` looks, searches and downloads, ``write`` adds and deletes as well."""
 

@@ -171,7 +171,7 @@ class Intake:
         if not (thorough or self._store.filled_by_hand):
             return []
         results = self._adopt_unrecorded() + self._adopt_strangers()
-        self._remove_lost_thumbnails()
+        self.remove_lost_thumbnails()
         return results
 
     def finish_removals(self) -> None:
@@ -203,7 +203,7 @@ class Intake:
         found = self._store.found_strangers()
         return _reported(self._adopt(path) for path in found if isinstance(path, Path))
 
-    def _remove_lost_thumbnails(self) -> None:
+    def remove_lost_thumbnails(self) -> None:
         """Derivatives without a row: a picture was deleted while it was prepared, and then came a crash."""
         found = set(self._store.found_thumbnails(THUMBNAIL_WIDTHS[0]))
         for md5 in found - self._images.known_md5s(list(found)):

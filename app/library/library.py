@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.catalog.images import Images
+from app.catalog.listing import Listing
 from app.catalog.receipts import Receipts
 from app.catalog.trash import Trash
 from app.catalog.vectors import Vectors
@@ -36,6 +37,7 @@ class Library:
     status: StatusReader
     access: Access
     watched: Watched
+    listing: Listing
     vectors: Vectors
     identity: Callable[[], str]
     """Which library this is: a UUID."""

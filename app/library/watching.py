@@ -149,7 +149,7 @@ class Watcher:
 
     def _gone(self, missing: Iterable[str]) -> int:
         """How many files are not there any more whose pictures are here. They are told once."""
-        gone = [name for name in missing if _is_gone(name) and not is_excluded(Path(name), self._exclude)]
+        gone = [name for name in missing if is_gone(name) and not is_excluded(Path(name), self._exclude)]
         here = self._imports.known(gone)
         for name in here.keys() - self._said:
             log.warning("file is gone, its picture stays path=%r", name)
@@ -276,7 +276,7 @@ class Events:
             log.info("no events of folders, they are looked at now and then reason=%s", error)
 
 
-def _is_gone(name: str) -> bool:
+def is_gone(name: str) -> bool:
     """Whether a file is certainly not there; one inside an archive goes with the archive."""
     try:
         os.lstat(name.partition("!/")[0])

@@ -1,0 +1,151 @@
+"""Prune: only what is derived and of no use, each with what it frees; nothing before it is asked for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from app.catalog.imports import Imports
+from app.catalog.leftovers import Leftovers
+from app.catalog.switching import Switches
+from app.errors import NotFound
+from app.library.importing import Importer, Source, find_sources
+from app.library.pruning import Pruner
+from tests.encoders import ColourEncoder
+from tests.library.conftest import Rooms
+from tests.pictures import picture
+
+
+@pytest.fixture
+def pruner(rooms: Rooms) -> Pruner:
+    (rooms.folder / "index").mkdir(exist_ok=True)
+    return Pruner(Leftovers(rooms.database), rooms.images, rooms.store, rooms.intake, rooms.folder / "index")
+
+
+def pruned(pruner: Pruner, old_models: bool = False) -> list[str]:
+    """What there was; it is gone."""
+    found = []
+    for useless in pruner.find(old_models):
+        found.append(useless.what)
+        useless.remove()
+    assert list(pruner.find(old_models)) == []
+    return found
+
+
+def put(path: Path, size: int = 10, age: float = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(bytes(size))
+    os.utime(path, (path.stat().st_mtime - age,) * 2)
+    return path
+
+
+def test_in_a_library_in_use_there_is_nothing_to_prune(rooms: Rooms, pruner: Pruner) -> None:
+    rooms.add("red", "blue")
+    rooms.index()
+    rooms.intake.throw_away(1)
+    put(rooms.folder / "index" / "space-1.snapshot")
+    put(rooms.folder / "index" / "compiled" / ColourEncoder().space.fingerprint / "choice.json")
+    before = rooms.files()
+    assert pruned(pruner, old_models=True) == []
+    assert rooms.files() == before
+
+
+def test_snapshots_and_compiled_models_of_nothing_go(rooms: Rooms, pruner: Pruner) -> None:
+    rooms.add("red")
+    rooms.index()
+    index = rooms.folder / "index"
+    stay = [put(index / "space-1.snapshot"), put(index / "space-1.snapshot.77.tmp"), put(index / "compiled/1/x.onnx")]
+    go = [
+        put(index / "space-9.snapshot", 1000),
+        put(index / "space-9.snapshot.77.tmp", age=90_000),
+        put(index / "compiled" / "2" / "image.onnx", 500),
+    ]
+    sizes = [useless.bytes for useless in pruner.find()]
+    assert sorted(sizes) == [10, 500, 1000]
+    assert all(path.exists() for path in go)
+    assert len(pruned(pruner)) == 3
+    assert all(path.exists() for path in stay)
+    assert not any(path.exists() for path in go)
+
+
+def test_previews_of_nothing_go_and_originals_never(rooms: Rooms, pruner: Pruner) -> None:
+    rooms.add("red")
+    rooms.index()
+    for width in (256, 640):
+        rooms.store.save_thumbnail("0" * 32, width, b"webp")
+    put(rooms.store.root / "ab" / f"ab{'0' * 30}.jpeg")
+    before = rooms.files()
+    [useless] = pruner.find()
+    assert (useless.what, useless.bytes) == ("previews of 1 picture that is gone", 8)
+    pruned(pruner)
+    assert before - rooms.files() == {f"thumbs/{width}/00/{'0' * 32}.webp" for width in (256, 640)}
+
+
+def test_vectors_of_another_model_go_only_when_told_to(rooms: Rooms, pruner: Pruner) -> None:
+    rooms.add("red", "blue")
+    rooms.index(ColourEncoder("old", "1"))
+    rooms.index(ColourEncoder("new", "2"))
+    index = rooms.folder / "index"
+    put(index / "space-1.snapshot")
+    put(index / "compiled" / "1" / "choice.json")
+    assert pruned(pruner) == []
+    found = pruned(pruner, old_models=True)
+    assert found[0] == "2 vectors of the model old, which does not serve"
+    assert len(found) == 3
+    serving = rooms.vectors.serving()
+    assert serving is not None
+    assert serving.space.model == "new"
+    assert all(rooms.vectors.get(serving.id, image_id) is not None for image_id in (1, 2))
+    assert rooms.searcher(lambda: ColourEncoder("new", "2")).by_text("something red").matches[0].image.id == 1
+
+
+def test_a_space_that_is_being_filled_stays_and_the_way_back_goes_only_when_told_to(
+    rooms: Rooms, pruner: Pruner
+) -> None:
+    switches = Switches(rooms.database)
+    rooms.add("red")
+    rooms.index(ColourEncoder("first", "1"))
+    rooms.index(ColourEncoder("second", "2"))
+    switches.want("third")
+    switches.begin("third", ColourEncoder("third", "3").space, "third")
+    assert pruned(pruner) == []
+    assert switches.read().previous is not None
+    assert pruned(pruner, old_models=True) == ["1 vector of the model first, which does not serve"]
+    assert switches.read().previous is None
+    with pytest.raises(NotFound):
+        switches.roll_back()
+    filling = switches.read().filling
+    assert filling is not None
+    assert filling.space.model == "third"
+
+
+def test_records_of_files_that_are_gone_go_but_not_those_of_an_unplugged_disk(
+    rooms: Rooms, pruner: Pruner, tmp_path: Path
+) -> None:
+    imports = Imports(rooms.database)
+    for place in ("disk", "camera"):
+        for colour in ("red", "blue"):
+            put(tmp_path / place / f"{colour}.jpg").write_bytes(picture(colour))
+    sources = [item for item in find_sources([tmp_path / "disk", tmp_path / "camera"]) if isinstance(item, Source)]
+    list(Importer(rooms.intake, imports, rooms.store, 9_000_000).run(sources))
+    (tmp_path / "disk" / "red.jpg").unlink()
+    shutil.rmtree(tmp_path / "camera")
+    assert pruned(pruner) == ["1 record of imported files that are gone"]
+    assert set(imports.under(str(tmp_path / "disk"))) == {str(tmp_path / "disk" / "blue.jpg")}
+    assert len(imports.under(str(tmp_path / "camera"))) == 2
+    assert rooms.images.counts().total == 2
+
+
+def test_the_room_of_deleted_vectors_is_given_back_to_the_disk(rooms: Rooms, pruner: Pruner) -> None:
+    rooms.add("red")
+    for number in range(3):
+        rooms.index(ColourEncoder(f"model {number}", str(number)))
+    pruned(pruner, old_models=True)
+    assert len(Leftovers(rooms.database).fingerprints()) == 1
+    if rooms.database.engine.dialect.name == "sqlite":  # others see to it themselves
+        with rooms.database.reading() as connection:
+            assert connection.exec_driver_sql("PRAGMA freelist_count").scalar() == 0
+            assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
