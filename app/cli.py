@@ -309,13 +309,14 @@ def watch(
 
     Example: `python run.py watch ~/Pictures --exclude '*/thumbnails/*'`
     """
-    from app.main import configure_logging, create_watcher
+    from app import logs
+    from app.main import create_watcher
 
     settings = _settings()
     folders = paths or settings.watched_folders
     if not folders:
         raise typer.BadParameter("name a folder, or set GLIMPSE_WATCH")
-    configure_logging(settings)
+    logs.configure(settings.log_level)
     if hasattr(os, "nice"):
         os.nice(10)
     with _told(), create_watcher(settings, folders, exclude or settings.watch_excluded) as watching:
@@ -406,6 +407,7 @@ def doctor(
     Example: `python run.py doctor --fix`
     """
     from app.main import create_doctor
+    from app.terminal import printable
 
     left = 0
     with _told(), create_doctor(_settings()) as examining:
@@ -416,7 +418,7 @@ def doctor(
                 left += 1
             done = " Put right." if fix and finding.repair is not None else ""
             hint = " Put right with --fix." if not fix and finding.repair is not None else ""
-            typer.echo(f"{finding.what}{done or hint} {finding.help}".rstrip())
+            typer.echo(printable(f"{finding.what}{done or hint} {finding.help}".rstrip()))
     if left:
         typer.echo(f"{left} thing{'s' if left > 1 else ''} to see to.", err=True)
         raise typer.Exit(1)
@@ -535,10 +537,11 @@ def worker(
 
     Example: `GLIMPSE_WORKER=false python run.py` in one terminal, `python run.py worker` in another.
     """
-    from app.main import configure_logging, create_worker
+    from app import logs
+    from app.main import create_worker
 
     settings = _settings()
-    configure_logging(settings)
+    logs.configure(settings.log_level)
     if hasattr(os, "nice"):
         os.nice(10)  # pages come first
     with _told(), create_worker(settings) as working:

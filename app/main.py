@@ -19,6 +19,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.types import Scope
 
+from app import logs
 from app.catalog.access import AccessRecords
 from app.catalog.database import Database
 from app.catalog.health import Health
@@ -485,20 +486,8 @@ def _tend(library: Library, trash_days: float, stopping: threading.Event) -> Non
 def app_from_environment() -> FastAPI:
     """What uvicorn calls, also in the processes it starts for `--reload`."""
     settings = Settings()
-    configure_logging(settings)
+    logs.configure(settings.log_level)
     return create_app(settings)
-
-
-def configure_logging(settings: Settings) -> None:
-    """One line per event on standard error."""
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s %(message)s", force=True
-    )
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("faiss").setLevel(logging.WARNING)
-    logging.getLogger("PIL").setLevel(logging.INFO)
-    logging.getLogger("watchfiles").setLevel(logging.WARNING)
-    logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
 
 
 class ImmutableFiles(StaticFiles):

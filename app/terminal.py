@@ -19,6 +19,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from app.library.importing import Fate, Imported
 
@@ -89,7 +90,7 @@ def show_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         return
     table = Table(*heads, box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # names are no markup
     console.print(table)
 
 

@@ -135,7 +135,7 @@ def test_the_worker_works_on_the_same_folder(ran: Ran, tmp_path: Path, monkeypat
             yield worker
 
     monkeypatch.setattr("app.main.create_worker", create)
-    monkeypatch.setattr("app.main.configure_logging", lambda _settings: None)
+    monkeypatch.setattr("app.logs.configure", lambda _level: None)
     monkeypatch.setattr("os.nice", lambda _by: 0)
     data = tmp_path / "data"
     invoke("--data", str(data), "worker")

@@ -25,6 +25,7 @@ HEADERS = {
 }
 LOCAL_ENDINGS = ("local", "localhost", "lan", "internal", "home", "arpa")
 """Last parts of names that no public name server gives out: RFC 6761, 6762, 8375 and common home networks."""
+_NAME = re.compile(r"[\w.-]*")
 _IPV6 = re.compile(r"\[[0-9a-f:.]+\](:\d+)?")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
@@ -81,6 +82,8 @@ class KnownHosts:
         if host.startswith("["):
             return _IPV6.fullmatch(host) is not None
         name = host.rpartition(":")[0] if ":" in host else host
+        if _NAME.fullmatch(name) is None:
+            return False
         name = name.rstrip(".")
         last = name.rpartition(".")[2]
         return "." not in name or last.isdigit() or last in LOCAL_ENDINGS or name in self._hosts or "*" in self._hosts
