@@ -469,6 +469,12 @@ def migrate(
     catalog: Annotated[
         str, typer.Option(help="Where the catalog goes: `postgresql://…`, or `sqlite:///…` to bring it back.")
     ] = "",
+    storage: Annotated[
+        str, typer.Option(help="Where the pictures go: `s3://bucket/prefix`, or a folder to bring them back.")
+    ] = "",
+    storage_endpoint: Annotated[
+        str | None, typer.Option(help="Address of that object store [GLIMPSE_STORAGE_ENDPOINT].")
+    ] = None,
 ) -> None:
     """Copy the library to other engines, while it is used; then compare, and tell what to set.
 
@@ -477,10 +483,14 @@ def migrate(
     Example: `python run.py migrate --catalog postgresql://glimpse@localhost/glimpse`
     """
     settings = _settings()
-    if catalog in ("", settings.catalog_url):
-        raise typer.BadParameter("name another place for the catalog with --catalog")
-    with _told():
-        _migrate_catalog(settings, catalog)
+    if catalog == settings.catalog_url or not (catalog or storage):
+        raise typer.BadParameter("name another place for the catalog with --catalog, for the pictures with --storage")
+    if storage:
+        endpoint = settings.storage_endpoint if storage_endpoint is None else storage_endpoint
+        _migrate_storage(settings, _settings(storage=storage, storage_endpoint=endpoint))
+    if catalog:
+        with _told():
+            _migrate_catalog(settings, catalog)
 
 
 def _migrate_catalog(settings: Settings, to: str) -> None:
@@ -505,6 +515,35 @@ def _progress_by_table() -> Callable[[str, int], object]:
     if not sys.stderr.isatty():
         return lambda _table, _rows: None
     return lambda table, rows: typer.echo(f"\r{table} {rows:,}\033[K", nl=False, err=True)
+
+
+def _migrate_storage(settings: Settings, to: Settings) -> None:
+    from app.main import create_mover
+
+    if (to.storage, to.storage_endpoint, to.images) == (settings.storage, settings.storage_endpoint, settings.images):
+        raise typer.BadParameter("the pictures are there already")
+    with _told(), create_mover(settings, to) as mover:
+        moved = mover.run(_progress_by_step())
+    place = to.storage if to.in_bucket else to.images
+    typer.echo(
+        f"{moved.pictures:,} pictures in {place}, each with its MD5: {moved.new:,} new, {moved.removed:,} taken away."
+    )
+    for problem in moved.problems:
+        typer.echo(problem, err=True)
+    if moved.problems:
+        typer.echo("`python run.py doctor` says what to do about these.", err=True)
+        raise typer.Exit(1)
+    typer.echo("If a server or a worker still runs: stop them all, and run this once more. Then start them with")
+    typer.echo(f"GLIMPSE_STORAGE={place}" if to.in_bucket or to.images != to.data / "images" else "no GLIMPSE_STORAGE")
+    if to.in_bucket and to.storage_endpoint:
+        typer.echo(f"GLIMPSE_STORAGE_ENDPOINT={to.storage_endpoint}")
+    typer.echo("What lies in the old place is left there.")
+
+
+def _progress_by_step() -> Callable[[str, int], object]:
+    if not sys.stderr.isatty():
+        return lambda _step, _done: None
+    return lambda step, done: typer.echo(f"\r{step} {done:,}\033[K", nl=False, err=True) if done % 50 == 0 else None
 
 
 def _progress() -> Callable[[int], object]:

@@ -48,6 +48,7 @@ from app.library.importing import Importer
 from app.library.indexing import Indexer
 from app.library.intake import Intake
 from app.library.library import Library
+from app.library.moving import Mover
 from app.library.picture_links import PictureLinks
 from app.library.pruning import Pruner
 from app.library.search import Searcher
@@ -390,6 +391,14 @@ def _metrics() -> Metrics:
     from app.web.metrics import Metrics  # 0.1 s of the start, for what most never ask for
 
     return Metrics()
+
+
+@contextmanager
+def create_mover(settings: Settings, to: Settings) -> Iterator[Mover]:
+    """Somebody who copies the pictures to where other settings want them."""
+    with open_files(settings) as (database, store):
+        images, trash = Images(database), Trash(database)
+        yield Mover(database.identity(), Health(database), images, trash, store, open_store(to))
 
 
 def _child(settings: Settings, *arguments: str) -> WorkerProcess:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,7 @@ from app.catalog.trash import Trash
 from app.catalog.vectors import Vectors
 from app.library.intake import Intake
 from app.media.pictures import derivative_sizes
-from app.media.store import Inventory, Store
+from app.media.store import Inventory, Store, original_name
 from app.models import THUMBNAIL_WIDTHS, Image
 from app.vectors.shared import SharedIndexes
 from app.vectors.snapshots import IndexCache
@@ -82,15 +81,14 @@ class Doctor:
                 if self._images.get(image.id) is None:
                     continue  # removed a moment ago
                 yield Finding(f"The original of {name} is missing.", ADD_AGAIN)
-            elif size != image.bytes or (deep and self._md5(image) != image.md5):
+            elif size != image.bytes or (deep and not self._is_whole(image)):
                 place = self._store.location(image.md5, image.format)
                 yield Finding(f"The original of {name} is not what was handed in.", f"Move {place} away. {ADD_AGAIN}")
             elif image.has_thumbnails and not _has_thumbnails(image, inventory):
                 yield Finding(f"Previews of {name} are missing.", repair=partial(self._intake.retry, image.id))
 
-    def _md5(self, image: Image) -> str:
-        with self._store.original_file(image.md5, image.format) as path, path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    def _is_whole(self, image: Image) -> bool:
+        return self._store.has_md5(original_name(image.md5, image.format), image.md5)
 
     def _rows_of_files(self) -> Iterator[Finding]:
         """What the next start would see to as well, in a folder."""

@@ -31,6 +31,7 @@ from app.errors import StorageUnavailable
 from app.media.pictures import FORMATS
 from app.media.store import (
     CHUNK,
+    NOTE,
     THUMBNAILS,
     Facts,
     Incoming,
@@ -212,6 +213,15 @@ class Bucket(Store):
             self.reach()
             return None
 
+    def vouches_for(self, name: str, md5: str) -> bool:
+        """By the object's ETag, which is the MD5 of what came in one piece, unless it is encrypted with keys of KMS.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
+        """
+        with self.asking(), suppress(FileNotFoundError):
+            return obstore.head(self.quick, name)["e_tag"] == f'"{md5}"'
+        return False
+
     @contextmanager
     def file(self, name: str) -> Iterator[Path]:
         """A copy on this machine."""
@@ -262,7 +272,7 @@ class Bucket(Store):
 
     def found_strangers(self) -> Iterator[PurePosixPath]:
         for name, _ in self.found():
-            if not (parse_original(name) or _THUMBNAIL.fullmatch(name)):
+            if not (parse_original(name) or _THUMBNAIL.fullmatch(name) or name == NOTE):
                 yield PurePosixPath(name)
 
     def found_thumbnails(self, width: int) -> Iterator[str]:

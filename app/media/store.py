@@ -23,6 +23,8 @@ from pathlib import Path, PurePath
 from typing import BinaryIO, Protocol
 
 THUMBNAILS = "thumbs"
+NOTE = ".glimpse-library"
+"""Says which library the pictures here are of, once they were moved."""
 CHUNK = 1 << 20
 
 _ORIGINAL = re.compile(r"(?P<shard>[0-9a-f]{2})/(?P<md5>(?P=shard)[0-9a-f]{30})\.(?P<format>[a-z0-9]{1,8})")
@@ -200,6 +202,19 @@ class Store(ABC):
     @abstractmethod
     def read(self, name: str) -> bytes:
         """Raises `FileNotFoundError`."""
+
+    def has_md5(self, name: str, md5: str) -> bool:
+        """Whether a file is there and has this MD5. It may have to be read."""
+        with self.file(name) as path:
+            try:
+                with path.open("rb") as file:
+                    return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() == md5
+            except FileNotFoundError:
+                return False
+
+    def vouches_for(self, name: str, md5: str) -> bool:
+        """Whether the storage itself says that it took in content of this MD5. Nothing is read."""
+        return False
 
     def size(self, md5: str, format: str) -> int | None:
         """Bytes of an original; ``None`` if it is missing."""

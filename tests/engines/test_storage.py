@@ -222,3 +222,47 @@ def test_a_bucket_that_is_not_there_is_no_empty_library(start: Start, storage: d
     assert other.client.get(thumbnail(RED)).status_code == 503
     assert "there is no such bucket" in (trouble(other) or "")
     assert (other.counts()["pending"], other.counts()["failed"]) == (0, 0)
+
+
+def test_a_library_moves_to_a_bucket_and_back_while_it_serves(
+    start: Start, storage: dict[str, str], tmp_path: Path
+) -> None:
+    in_bucket, endpoint = storage.pop("GLIMPSE_STORAGE"), storage["GLIMPSE_STORAGE_ENDPOINT"]
+
+    def migrate(to: str, code: int = 0) -> str:
+        command = [sys.executable, "run.py", "--data", str(tmp_path / "data"), "migrate", "--storage", to]
+        environment = clean_environment(tmp_path) | storage
+        done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    server = start()
+    upload(server, red=RED, blue=BLUE)
+    wait_for(lambda: server.counts()["prepared"] == 2)
+    assert f"2 pictures in {in_bucket}, each with its MD5: 2 new" in migrate(in_bucket)
+    upload(server, green=GREEN)
+    wait_for(lambda: server.counts()["prepared"] == 3)
+    server.terminate()
+    told = migrate(in_bucket)
+    assert "3 pictures" in told
+    assert "1 new" in told
+    assert f"GLIMPSE_STORAGE={in_bucket}\nGLIMPSE_STORAGE_ENDPOINT={endpoint}" in told
+
+    (tmp_path / "data" / "images").rename(tmp_path / "old images")
+    storage["GLIMPSE_STORAGE"] = in_bucket
+    server = start()
+    assert server.client.get("/images/3/original").content == GREEN
+    assert server.client.get(thumbnail(RED)).status_code == 200
+    server.client.delete("/api/v1/images/1?forever=true")
+    server.terminate()
+    assert "already" in migrate(in_bucket, 2)
+    folder = str(tmp_path / "data" / "images")
+    told = migrate(folder)
+    assert f"2 pictures in {folder}, each with its MD5: 2 new" in told
+    assert "no GLIMPSE_STORAGE" in told
+
+    del storage["GLIMPSE_STORAGE"]
+    server = start()
+    assert server.client.get("/images/2/original").content == BLUE
+    assert server.client.get("/images/1").status_code == 404
+    assert server.counts()["total"] == 2
