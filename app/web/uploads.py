@@ -78,8 +78,8 @@ class _Outcomes:
     def __init__(self) -> None:
         self._behind = ThreadPoolExecutor(1, thread_name_prefix="take-in")
         self._futures: list[Future[UploadResult]] = []
-        self.out_of_reach: CatalogUnavailable | None = None
-        """Why a file could not be taken in, if it was the catalog."""
+        self.out_of_reach: CatalogUnavailable | StorageUnavailable | None = None
+        """Why a file could not be taken in, if it was the catalog or the object store."""
 
     def __len__(self) -> int:
         return len(self._futures)
@@ -89,7 +89,7 @@ class _Outcomes:
         self._futures.append(self._behind.submit(work))
 
     def results(self) -> list[UploadResult]:
-        """Of all files; waits for the last one. Raises `CatalogUnavailable` if that is why none was taken in."""
+        """Of all files; waits for the last one. Raises what is `out_of_reach` if that is why none was taken in."""
         results = [future.result() for future in self._futures]
         if self.out_of_reach and all(result.outcome is Outcome.REJECTED for result in results):
             raise self.out_of_reach
@@ -139,6 +139,7 @@ class _UploadPart:
                 self._reason = _disk_reason(error)
             except StorageUnavailable as error:
                 self._reason = f"{error} Nothing of this file was kept; send it again later."
+                self._outcomes.out_of_reach = StorageUnavailable(self._reason)
             except CatalogUnavailable as error:
                 self._reason, self._outcomes.out_of_reach = str(error), error
         return UploadResult(clean_name(self._filename), Outcome.REJECTED, reason=self._reason)

@@ -61,9 +61,12 @@ def worker(server: Server, storage: dict[str, str]) -> Iterator[None]:
         process.wait(60)
 
 
+def send(server: Server, **files: bytes) -> Any:
+    return server.client.post("/api/v1/images", files=[("files", (f"{n}.jpg", data)) for n, data in files.items()])
+
+
 def upload(server: Server, **files: bytes) -> list[dict[str, Any]]:
-    sent = [("files", (f"{name}.jpg", data)) for name, data in files.items()]
-    results: list[dict[str, Any]] = server.client.post("/api/v1/images", files=sent).json()["results"]
+    results: list[dict[str, Any]] = send(server, **files).json()["results"]
     return results
 
 
@@ -134,10 +137,9 @@ def test_while_it_is_away_pages_say_so_and_nothing_is_lost(
         assert thumbnail(BLUE) in page.text
         assert "does not answer" in server.client.get("/status").text
         assert server.client.get("/images/1/original").status_code == 503
-        [refused] = upload(server, green=GREEN)
-        assert refused["outcome"] == "rejected"
-        assert "does not answer" in refused["reason"]
-        assert "send it again" in refused["reason"]
+        refused = send(server, green=GREEN)
+        assert refused.status_code == 503
+        assert "does not answer. Nothing of this file was kept; send it again later." in refused.json()["detail"]
         assert server.client.delete("/api/v1/images/2?forever=true").status_code in (200, 204)
         assert server.client.get("/images/2").status_code == 404
         assert server.counts()["total"] == 1
@@ -170,7 +172,7 @@ def test_it_may_be_away_at_the_start_and_come_later(start: Start, objects: Objec
     with objects.stopped():
         server = start()
         assert server.client.get("/").status_code == 200
-        assert upload(server, red=RED)[0]["outcome"] == "rejected"
+        assert send(server, red=RED).status_code == 503
     assert upload(server, red=RED)[0]["outcome"] == "added"
     wait_for(lambda: server.counts()["prepared"] == 1)
 
@@ -194,11 +196,11 @@ def test_what_was_answered_added_is_there_after_kill_9(start: Start) -> None:
     added: list[bytes] = []
     with ThreadPoolExecutor(3) as uploads:
 
-        def send(data: bytes) -> None:
+        def take(data: bytes) -> None:
             if upload(server, picture=data)[0]["outcome"] == "added":
                 added.append(data)
 
-        sent = [uploads.submit(send, data) for data in large]
+        sent = [uploads.submit(take, data) for data in large]
         wait_for(lambda: len(added) >= 8)
         server.kill()
         assert [request.exception() for request in sent if request.exception()], "it was killed in the middle"
