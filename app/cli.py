@@ -475,6 +475,9 @@ def migrate(
     storage_endpoint: Annotated[
         str | None, typer.Option(help="Address of that object store [GLIMPSE_STORAGE_ENDPOINT].")
     ] = None,
+    vectors: Annotated[
+        str, typer.Option(help="Where vectors are searched: `milvus://…`, `qdrant://…`, `pgvector`, or `faiss` again.")
+    ] = "",
 ) -> None:
     """Copy the library to other engines, while it is used; then compare, and tell what to set.
 
@@ -483,11 +486,13 @@ def migrate(
     Example: `python run.py migrate --catalog postgresql://glimpse@localhost/glimpse`
     """
     settings = _settings()
-    if catalog == settings.catalog_url or not (catalog or storage):
-        raise typer.BadParameter("name another place for the catalog with --catalog, for the pictures with --storage")
+    if catalog == settings.catalog_url or not (catalog or storage or vectors):
+        raise typer.BadParameter("name another place: --catalog, --storage for the pictures, --vectors")
     if storage:
         endpoint = settings.storage_endpoint if storage_endpoint is None else storage_endpoint
         _migrate_storage(settings, _settings(storage=storage, storage_endpoint=endpoint))
+    if vectors:
+        _fill_engine(_settings(vectors=vectors))
     if catalog:
         with _told():
             _migrate_catalog(settings, catalog)
@@ -509,6 +514,32 @@ def _migrate_catalog(settings: Settings, to: str) -> None:
         typer.echo("Then start them without GLIMPSE_CATALOG.")
     else:
         typer.echo("Then start them all with GLIMPSE_CATALOG set to this URL. The old catalog is left as it is.")
+
+
+def _fill_engine(settings: Settings) -> None:
+    from app.main import open_filling
+    from app.terminal import show_table
+
+    if settings.vectors_url is None:
+        typer.echo("Nothing is to be copied: stop all servers and workers, and start them without GLIMPSE_VECTORS.")
+        typer.echo("Each then reads the log of vectors into its memory, once. The engine is left as it is.")
+        return
+    with _told(), open_filling(settings) as filling:
+        compared = filling.run(_how_far())
+    rows = [(c.model, f"{c.pictures:,}", f"{c.in_engine:,}", f"{c.recall:.1%}") for c in compared]
+    show_table(("model", "pictures", "in the engine", "of the ten nearest"), rows)
+    if not all(space.complete for space in compared):
+        typer.echo("The library is being changed, so the two differ. Run this again to compare again.")
+        raise typer.Exit(1)
+    typer.echo("The engine is filled. Start all servers and workers with")
+    typer.echo(f"GLIMPSE_VECTORS={settings.vectors}")
+    typer.echo("What is added until then follows by itself.")
+
+
+def _how_far() -> Callable[[str], object]:
+    if not sys.stderr.isatty():
+        return lambda _message: None
+    return lambda message: typer.echo(f"\r{message}\033[K", nl=False, err=True)
 
 
 def _progress_by_table() -> Callable[[str, int], object]:

@@ -37,12 +37,13 @@ from app.catalog.watched import Watched
 from app.catalog.words import Words
 from app.catalog.workers import Workers
 from app.config import PROJECT, STARTER_MODEL, Settings
-from app.errors import CatalogUnavailable, StorageUnavailable
+from app.errors import CatalogUnavailable, InvalidInput, StorageUnavailable
 from app.library.access import Access
 from app.library.choosing import Chooser
 from app.library.compiling import Compiler
 from app.library.copies import Copies
 from app.library.doctor import Doctor
+from app.library.engine_filling import EngineFilling
 from app.library.following import Follower
 from app.library.importing import Importer
 from app.library.indexing import Indexer
@@ -62,7 +63,7 @@ from app.media.pictures import FORMATS
 from app.media.store import Store
 from app.vectors.background import Encoders
 from app.vectors.encoder import Compiled, Encoder, improved, load_encoder
-from app.vectors.engines import open_engine
+from app.vectors.engines import open_engine, place_of
 from app.vectors.known import resolve
 from app.vectors.shared import SharedIndexes
 from app.vectors.snapshots import IndexCache
@@ -246,7 +247,7 @@ def create_worker(settings: Settings, load: LoadEncoder | None = None) -> Iterat
 
 def _indexes(settings: Settings, database: Database) -> Indexes:
     if url := settings.vectors_url:
-        return SharedIndexes(partial(open_engine, url), database.identity)
+        return SharedIndexes(partial(open_engine, url), database.identity, place_of(url))
     return IndexCache(settings.index, settings.index_ttl, database.identity)
 
 
@@ -373,6 +374,22 @@ def create_pruner(settings: Settings) -> Iterator[Pruner]:
         intake = Intake(core.images, core.trash, core.store, settings.max_pixels, lambda: None)
         yield Pruner(Leftovers(core.database), core.images, core.store, intake, settings.index)
     finally:
+        core.close()
+
+
+@contextmanager
+def open_filling(settings: Settings) -> Iterator[EngineFilling]:
+    """Somebody who fills the vector engine of the settings."""
+    core = Core.of(settings, None)
+    indexes = _indexes(settings, core.database)
+    try:
+        core.database.migrate()
+        if not isinstance(indexes, SharedIndexes):
+            raise InvalidInput("This names no vector engine: there is nothing to fill.")
+        follower = Follower(worker_name(), core.vectors, core.images, Leases(core.database), indexes)
+        yield EngineFilling(core.vectors, follower, indexes)
+    finally:
+        indexes.close()
         core.close()
 
 

@@ -46,11 +46,14 @@ class Follower:
         self._indexes = indexes
         self._all_there: dict[int, tuple[int, int]] = {}  # by space: seq and bank that the engine was seen to have
         self._look_at: dict[int, float] = {}
+        self.away = False
+        """Whether the engine did not answer just now."""
         self.message: str | None = None
         """What keeps it from following, or how far it is, in words for the person."""
 
     def follow(self, stopping: Callable[[], bool] = lambda: False) -> None:
         """Bring the engine as far as the log goes, unless somebody else does so at the moment."""
+        self.away = False
         for kept in self._vectors.searched():
             bank = self._vectors.bank(kept.id, neutral_digest())
             if bank is not None:
@@ -72,7 +75,12 @@ class Follower:
             if self._all_there or self.message is None:
                 log.warning("%s reason=%s", error, error.__cause__)
             self._all_there.clear()
+            self.away = True
             self.message = f"{error} Browsing and searching by names go on; the rest follows when it is back."
+
+    def has_all(self, space_id: int) -> bool:
+        """Whether the engine had everything of a space when it was last looked at."""
+        return space_id in self._all_there
 
     def give_way(self, dead: str) -> None:
         """Somebody who may have followed has died: others need not wait for the end of that lease."""
@@ -81,7 +89,7 @@ class Follower:
     def _follow(
         self, engine: Engine, kept: KeptSpace, bank: FloatArray, checksum: int, stopping: Callable[[], bool]
     ) -> None:
-        lease = f"vector engine {kept.id}"
+        lease = f"vectors {kept.id} in {self._indexes.place}"
         if not self._leases.take(lease, self._name, LEASE_SECONDS):
             self.message = None  # that one tells
             return

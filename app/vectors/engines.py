@@ -26,3 +26,9 @@ def open_engine(url: str, name: str, dimension: int) -> Engine:
         case "postgresql":
             return Pgvector(f"postgresql://{url.partition('://')[2]}", name, dimension)  # libpq knows no drivers
     raise ValueError(f"This names no vector engine. Known are {KNOWN}.")
+
+
+def place_of(url: str) -> str:
+    """Which engine ``url`` names, without name and password."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}?{parts.query}".rstrip("?")

@@ -123,7 +123,9 @@ class SharedIndexes:
     carries_facts = True
     """Whether searches take conditions as tests of facts (`app.vectors.engine.as_tests`)."""
 
-    def __init__(self, open_engine: OpenEngine, identity: Callable[[], str]) -> None:
+    def __init__(self, open_engine: OpenEngine, identity: Callable[[], str], place: str) -> None:
+        self.place = place
+        """Which engine this is, without secrets."""
         self._open = open_engine
         self._identity = identity
         self._lock = threading.Lock()

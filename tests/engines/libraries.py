@@ -48,7 +48,7 @@ class Library:
         vectors = Vectors(database)
         space_id = vectors.serve(SPACE)
         vectors.keep_bank(space_id, neutral_digest(), BANK)
-        return cls(database, SharedIndexes(open_engine, database.identity), space_id)
+        return cls(database, SharedIndexes(open_engine, database.identity, "test"), space_id)
 
     @property
     def images(self) -> Images:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Protocol
 
 import pytest
+from typer.testing import CliRunner
 
+from app.cli import cli
 from app.config import Settings
 from tests.conftest import Glimpse, running, wait_for
 from tests.engines import needs
@@ -105,3 +107,24 @@ def test_the_end_of_what_an_engine_finds_is_told(
         beyond = glimpse.client.get("/api/v1/search", params={"q": "red", "limit": 2, "offset": 2})
         assert beyond.status_code == 400
         assert "Results are shown up to the 3th" in beyond.json()["detail"]
+
+
+def test_an_engine_is_filled_from_the_command_line_and_serves_then(
+    postgres_url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLIMPSE_DATA", str(settings.data))
+    with running(settings) as glimpse:
+        glimpse.upload(("red.jpg", picture("red")), ("green.jpg", picture("green")))
+        glimpse.work()
+        before = glimpse.client.get("/api/v1/search", params={"q": "red"}).json()
+        filled = CliRunner().invoke(cli, ["migrate", "--vectors", postgres_url])  # while the server runs
+        assert filled.exit_code == 0, filled.output
+        assert f"GLIMPSE_VECTORS={postgres_url}" in filled.output
+    with running(settings.model_copy(update={"vectors": postgres_url})) as glimpse:
+        after = glimpse.client.get("/api/v1/search", params={"q": "red"}).json()
+    for one, other in zip(before["results"], after["results"], strict=True):
+        assert (one["id"], one["band"]) == (other["id"], other["band"])
+        assert other["score"] == pytest.approx(one["score"], abs=1e-5)
+        assert other["relevance"] == pytest.approx(one["relevance"], abs=1e-4)
+    back = CliRunner().invoke(cli, ["migrate", "--vectors", "faiss"])
+    assert "start them without GLIMPSE_VECTORS" in back.output

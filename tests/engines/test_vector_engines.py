@@ -14,6 +14,7 @@ from sqlalchemy import update
 
 from app.catalog.tables import vectors as log_table
 from app.errors import EngineUnavailable
+from app.library.engine_filling import EngineFilling
 from app.library.query import parse
 from app.models import FloatArray
 from app.vectors.engine import Engine, Points, Reached, as_tests
@@ -278,3 +279,24 @@ def test_an_engine_that_does_not_answer_is_told_without_secrets(url: str) -> Non
     with pytest.raises(EngineUnavailable, match="does not answer") as told:
         engine.count()
     assert "secret" not in str(told.value)
+
+
+# -- filling one before it serves
+
+
+def test_a_filled_engine_is_compared_with_exact_search(small: Library) -> None:
+    small.engine.empty()
+    [space] = EngineFilling(small.vectors, small.follower("mover"), small.indexes).run()
+    assert (space.pictures, space.in_engine, space.recall) == (20, 20, 1.0)
+    assert space.complete
+
+
+def test_what_an_engine_lacks_shows_in_the_comparison(small: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    best = small.index.search(BANK[0], 3)[0].tolist()
+    monkeypatch.setattr("app.library.engine_filling.SHOWN_SECONDS", 0)
+    small.engine.delete(best)
+    wait_for(lambda: small.engine.count() == 17)
+    filling = EngineFilling(small.vectors, small.follower("mover"), small.indexes)
+    [space] = filling.run()
+    assert (space.pictures, space.in_engine, space.complete) == (20, 17, False)
+    assert space.recall < 1
