@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, and_, case, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, case, delete, exists, func, insert, or_, select, update
 
 from app.catalog.database import Database
 from app.catalog.postgresql import take_turn
@@ -120,6 +120,15 @@ class Vectors:
         return SpaceLog(self._database, space_id)
 
 
+_NEWER = (
+    select(vectors.c.seq, vectors.c.image_id, vectors.c.vector)
+    .where(vectors.c.space_id == bindparam("space"), vectors.c.seq > bindparam("after"))
+    .order_by(vectors.c.seq)
+    .limit(bindparam("most"))
+)
+"""Asked before each search, so made once: building a statement takes as long as running it."""
+
+
 class SpaceLog:
     """The vector log of one space (`app.vectors.index.Log`)."""
 
@@ -130,10 +139,8 @@ class SpaceLog:
     def entries(self, after: int) -> Iterator[list[LogEntry]]:
         """Entries with ``seq > after`` in growing order, in batches; each batch is a read of its own."""
         while True:
-            newer = select(vectors.c.seq, vectors.c.image_id, vectors.c.vector)
-            newer = newer.where(vectors.c.space_id == self._space_id, vectors.c.seq > after)
             with self._database.reading() as connection:
-                rows = connection.execute(newer.order_by(vectors.c.seq).limit(LOG_BATCH)).all()
+                rows = connection.execute(_NEWER, {"space": self._space_id, "after": after, "most": LOG_BATCH}).all()
             if rows:
                 yield [LogEntry(row.seq, row.image_id, _vector(row.vector)) for row in rows]
                 after = rows[-1].seq

@@ -48,6 +48,10 @@ class _Texts(NamedTuple):
     name: str
     caption: str
 
+    def have(self, phrase: str) -> bool:
+        """Whether its words stand there, whole and one behind the other."""
+        return f" {phrase} " in f" {self.name} " or f" {phrase} " in f" {self.caption} "
+
 
 @dataclass(frozen=True, slots=True)
 class WordHit:
@@ -109,10 +113,11 @@ class Words:
         phrases = phrases_of(query)
         if not phrases or len(phrases) > MOST_WORDS:
             return []
-        found = self._matching(phrases, False, conditions)
-        whole = set(found)
-        if len(found) < MOST_HITS:
-            found |= self._matching(phrases, True, conditions)
+        found = self._matching(phrases, True, conditions)
+        whole = {image_id for image_id, texts in found.items() if all(map(texts.have, phrases))}
+        if len(found) == MOST_HITS:  # older ones with whole words are as good
+            others = self._matching(phrases, False, conditions)
+            found, whole = found | others, whole | others.keys()
         hits = [_hit(image_id, texts, query, phrases, image_id in whole) for image_id, texts in found.items()]
         hits.sort(key=lambda hit: (not hit.named, not hit.whole, _length(hit, found[hit.image_id]), -hit.image_id))
         return hits[:MOST_HITS]
