@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Connection,
     DateTime,
     Row,
@@ -36,7 +36,7 @@ from app.catalog.database import Database
 from app.catalog.postgresql import take_turn
 from app.catalog.tables import counts, days, images, removals, trash
 from app.catalog.trash import Removal, bring_back, take_out
-from app.catalog.words import add_words, set_caption
+from app.catalog.words import add_words, captions_of, set_caption
 from app.conditions import Condition
 from app.models import NO_CAPTIONS, Captions, Counts, Image, ImageState
 
@@ -344,7 +344,7 @@ class Images:
         if not self._has_work(state):  # the common answer, without asking for the write lock
             return []
         now = time.time()
-        free = or_(images.c.claimed_until.is_(None), images.c.claimed_until < now)
+        free = _is_free(now)
         order = images.c.id.desc() if state is ImageState.PENDING else images.c.id
         waiting = select(images.c.id).where(images.c.state == state, free).with_for_update(skip_locked=True)
         # Two questions, each answered in the order of the index: together they would have all that waits sorted.
@@ -362,16 +362,15 @@ class Images:
             return sorted((_image(row) for row in connection.execute(claimed)), key=lambda image: image.id)
 
     def _has_work(self, state: ImageState) -> bool:
-        free = or_(images.c.claimed_until.is_(None), images.c.claimed_until < time.time())
         with self._database.reading() as connection:
-            return bool(connection.scalar(select(exists().where(images.c.state == state, free))))
+            return bool(connection.scalar(select(exists().where(images.c.state == state, _is_free(time.time())))))
 
     def _fail_hopeless(self, connection: Connection, state: ImageState, now: float) -> None:
         reason = f"Reading this picture stopped the program {MAX_ATTEMPTS} times, so it is left alone now."
         hopeless = select(images.c.id).where(
             images.c.state == state,
             images.c.attempts >= MAX_ATTEMPTS,
-            or_(images.c.claimed_until.is_(None), images.c.claimed_until < now),
+            _is_free(now),
         )
         mine = update(images).where(images.c.id.in_(hopeless.with_for_update(skip_locked=True)))
         connection.execute(mine.values(state=ImageState.FAILED, reason=reason, **_UNCLAIMED))
@@ -456,6 +455,12 @@ _UNCLAIMED = {"attempts": 0, "claimed_by": None, "claimed_until": None}
 _PENDING = {"state": ImageState.PENDING, "reason": None, **_UNCLAIMED}
 
 
+def _is_free(now: float) -> ColumnElement[bool]:
+    """Claimed by nobody, or for too long. What ends far in the future was claimed before the clock was set back."""
+    until = images.c.claimed_until
+    return or_(until.is_(None), until < now, until > now + 2 * LEASE_SECONDS)
+
+
 def _select_images() -> Select[tuple[object, ...]]:
     return select(*_COLUMNS)
 
@@ -474,13 +479,9 @@ def _image(row: Row[tuple[object, ...]]) -> Image:
         added_at=row.added_at.replace(tzinfo=UTC),
         taken_at=row.taken_at,
         camera=row.camera,
-        captions=_captions(row.captions),
+        captions=captions_of(row.captions),
         date=row.date,
     )
-
-
-def _captions(kept: dict[str, Any] | None) -> Captions:
-    return Captions(kept["title"], kept["description"], tuple(kept["keywords"])) if kept else NO_CAPTIONS
 
 
 def _row_place() -> Tuple:

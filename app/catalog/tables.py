@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData(
@@ -140,11 +141,15 @@ trash = Table(
     Column("folder", Text),
     Column("file_time", DateTime),
     Column("trashed_at", DateTime, nullable=False),
+    Column("taken_at", DateTime),
+    Column("camera", Text),
+    Column("captions", JSON(none_as_null=True)),
+    Column("prepared", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("md5"),
     Index(None, "trashed_at"),
 )
 """Rows of `images` that were deleted and may come back under the same id. They stand apart, so that nothing that looks
-at pictures has to remember to leave them out; what preparing finds out is found out again."""
+at pictures has to remember to leave them out. ``prepared``: it comes back with its previews and facts."""
 
 spaces = Table(
     "spaces",

@@ -10,10 +10,11 @@ from sqlalchemy import Connection, Row, delete, func, insert, select
 from app.catalog.database import Database
 from app.catalog.postgresql import take_turn
 from app.catalog.tables import images, removals, trash, vectors
-from app.catalog.words import add_words, remove_words
+from app.catalog.words import add_words, captions_of, remove_words, set_caption
 from app.models import ImageState
 
-_KEPT = tuple(column for column in trash.c if column.name != "trashed_at")
+_KEPT = tuple(column for column in trash.c if column.name in images.c)
+"""What a row of either table has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,12 @@ class Trash:
             if row is None:
                 return False
             kept = {column.name: getattr(row, column.name) for column in _KEPT}
-            connection.execute(insert(trash).values(**kept, trashed_at=now))
+            prepared = row.state in (ImageState.PREPARED, ImageState.INDEXED)
+            connection.execute(insert(trash).values(**kept, trashed_at=now, prepared=prepared))
             return True
 
     def restore(self, image_id: int) -> bool:
-        """Bring a picture back under its id, to be prepared and indexed again. ``False`` if it is not in the trash."""
+        """Bring a picture back under its id, to be indexed again. ``False`` if it is not in the trash."""
         with self._database.writing() as connection:
             take_turn(connection, select(trash.c.md5).where(trash.c.id == image_id))
             return bring_back(connection, image_id)
@@ -107,13 +109,16 @@ def take_out(connection: Connection, image_id: int) -> Row[tuple[object, ...]] |
 
 
 def bring_back(connection: Connection, image_id: int) -> bool:
-    """Make a row of `trash` a pending row of `images` again."""
-    row = connection.execute(delete(trash).where(trash.c.id == image_id).returning(*_KEPT)).first()
+    """Make a row of `trash` a row of `images` again: prepared, if it was, else pending."""
+    row = connection.execute(delete(trash).where(trash.c.id == image_id).returning(*trash.c)).first()
     if row is None:
         return False
     kept = {column.name: getattr(row, column.name) for column in _KEPT}
-    connection.execute(insert(images).values(**kept, state=ImageState.PENDING.value))
+    state = ImageState.PREPARED if row.prepared else ImageState.PENDING
+    connection.execute(insert(images).values(**kept, state=state.value))
     add_words(connection, image_id, row.filename)
+    if row.captions:
+        set_caption(connection, image_id, captions_of(row.captions))
     return True
 
 

@@ -14,7 +14,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, column, delete, insert, select, table, text, update
 
@@ -22,7 +22,7 @@ from app.catalog.conditions import where
 from app.catalog.database import Database
 from app.catalog.tables import images
 from app.conditions import ENDINGS, Condition
-from app.models import Captions
+from app.models import NO_CAPTIONS, Captions
 
 MOST_HITS = 500
 """Pictures found by their words: the newest, where a word stands in the name of every other one."""
@@ -93,6 +93,11 @@ def set_caption(connection: Connection, image_id: int, captions: Captions) -> No
     """Index what stands in the file of a picture."""
     caption = indexed("\n".join([captions.title, captions.description, *captions.keywords]))
     connection.execute(update(words).where(words.c.rowid == image_id).values(caption=caption))
+
+
+def captions_of(kept: dict[str, Any] | None) -> Captions:
+    """Of the column `captions`."""
+    return Captions(kept["title"], kept["description"], tuple(kept["keywords"])) if kept else NO_CAPTIONS
 
 
 def remove_words(connection: Connection, image_id: int) -> None:

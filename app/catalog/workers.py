@@ -39,7 +39,9 @@ class Workers:
 
     def status(self) -> WorkerStatus:
         """All workers of the last seconds taken together."""
-        recent = select(workers).where(workers.c.seen_at > time.time() - SILENT_SECONDS).order_by(workers.c.seen_at)
+        now = time.time()  # what was said in the future was said before the clock was set back
+        lately = workers.c.seen_at.between(now - SILENT_SECONDS, now + SILENT_SECONDS)
+        recent = select(workers).where(lately).order_by(workers.c.seen_at)
         with self._database.reading() as connection:
             rows = connection.execute(recent).all()
         messages = [row.message for row in rows if row.message]

@@ -14,6 +14,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -33,6 +34,8 @@ FORMAT = 3
 """Of snapshot files; another number is not read."""
 SNAPSHOT_SECONDS = 60.0
 """A growing index is written down at most this often."""
+STALE_SECONDS = 3600.0
+"""No snapshot takes this long to be written."""
 PART = 16_384
 """Rows copied at once while searches wait: 16 MB at 512 dimensions."""
 
@@ -177,6 +180,7 @@ class IndexCache:
             index = self._indexes.get(space_id)
             if index is None:
                 key = self._keys[space_id] = SnapshotKey(self._identity(), space)
+                _sweep(self._folder)
                 index = load_snapshot(self._path(space_id), key)
                 if index is None or not _belongs(index, log):
                     index = VectorIndex(space.dimension)
@@ -226,6 +230,14 @@ class IndexCache:
 
     def _path(self, space_id: int) -> Path:
         return self._folder / f"space-{space_id}.snapshot"
+
+
+def _sweep(folder: Path) -> None:
+    """Clear away what processes were killed over: as large as a snapshot each."""
+    for path in folder.glob("*.snapshot.*.tmp"):
+        with suppress(FileNotFoundError):  # somebody else is just as tidy
+            if path.stat().st_mtime < time.time() - STALE_SECONDS:
+                path.unlink()
 
 
 def _belongs(index: VectorIndex, log: Log) -> bool:

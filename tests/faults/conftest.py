@@ -6,9 +6,9 @@ import pytest
 
 from app import worker
 from tests.faults.disks import disk
-from tests.library.conftest import decoder
+from tests.library.conftest import decoder, rooms
 
-__all__ = ["decoder", "disk"]
+__all__ = ["decoder", "disk", "rooms"]
 
 
 @pytest.fixture

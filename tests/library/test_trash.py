@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,9 +10,9 @@ from sqlalchemy import update
 
 from app.catalog.tables import trash
 from app.errors import NotFound
-from app.models import ImageState, Outcome
-from tests.library.conftest import Rooms
-from tests.pictures import picture
+from app.models import THUMBNAIL_WIDTHS, ImageState, Outcome
+from tests.library.conftest import Rooms, md5
+from tests.pictures import picture, with_captions, with_facts
 
 
 def found(rooms: Rooms, query: str = "something red") -> list[str]:
@@ -52,6 +53,39 @@ def test_it_comes_back_under_its_id_with_its_dates(library: Rooms) -> None:
     )  # fmt: skip
     assert found(library)[0] == "red.jpg"
     assert found(library, "name:red") == ["red.jpg"]
+
+
+def test_it_is_shown_at_once_when_it_comes_back(rooms: Rooms) -> None:
+    file = with_facts()
+    rooms.intake.add_bytes(file, "red.jpg")
+    rooms.intake.add_bytes(with_captions("Ferry at dawn"), "ferry.jpg")
+    rooms.index()
+    before = [rooms.image(image_id) for image_id in (1, 2)]
+    for image_id in (1, 2):
+        rooms.intake.throw_away(image_id)
+    rooms.intake.restore(1)
+    rooms.intake.add_bytes(with_captions("Ferry at dawn"), "ferry again.jpg")
+    assert [rooms.image(image_id) for image_id in (1, 2)] == [
+        replace(image, state=ImageState.PREPARED) for image in before
+    ]
+    assert found(rooms, "dawn") == ["ferry.jpg"], "words need no worker"
+    rooms.index()
+    assert [rooms.image(image_id) for image_id in (1, 2)] == before
+
+
+def test_one_that_was_not_prepared_or_lost_its_previews_is_prepared_when_it_comes_back(rooms: Rooms) -> None:
+    rooms.add("red")
+    rooms.intake.throw_away(1)
+    rooms.intake.restore(1)
+    assert rooms.image(1).state is ImageState.PENDING
+    rooms.index()
+    rooms.intake.throw_away(1)
+    rooms.store.remove_thumbnails(md5(picture("red")), THUMBNAIL_WIDTHS)
+    rooms.intake.restore(1)
+    rooms.index()
+    rooms.index()
+    assert rooms.image(1).state is ImageState.INDEXED
+    assert found(rooms) == ["red.jpg"]
 
 
 def test_the_same_file_handed_in_again_brings_it_back(library: Rooms) -> None:

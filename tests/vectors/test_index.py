@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 
 from app.models import EmbeddingSpace, FloatArray, LogEntry
 from app.vectors.index import VectorIndex
-from app.vectors.snapshots import IndexCache, SnapshotKey, load_snapshot, save_snapshot
+from app.vectors.snapshots import STALE_SECONDS, IndexCache, SnapshotKey, load_snapshot, save_snapshot
 from tests.catalogs import newest, unit_vectors
 from tests.vectors.logs import MemoryLog, brute_force
 
@@ -347,6 +348,17 @@ def test_whatever_the_snapshot_the_answers_are_right(how: str, path: Path) -> No
     loaded = load_snapshot(path, KEY)
     assert loaded is not None, "and the next snapshot is a good one"
     assert_right(loaded, log)
+
+
+def test_what_a_process_was_killed_over_is_cleared_away_and_what_another_one_writes_is_not(path: Path) -> None:
+    path.parent.mkdir()
+    left, writing = (path.with_name(f"{path.name}.{pid}.tmp") for pid in (1, 2))
+    for temporary in (left, writing):
+        temporary.write_bytes(b"half a snapshot")
+    long_ago = time.time() - STALE_SECONDS - 60
+    os.utime(left, (long_ago, long_ago))
+    Cache(path.parent).get(filled())
+    assert (left.exists(), writing.exists()) == (False, True)
 
 
 def test_a_snapshot_ahead_of_the_log_belongs_to_another_past(path: Path) -> None:
