@@ -63,7 +63,8 @@ class Rounds:
         self._of_clients: list[list[Picture]] = [[] for _ in range(CLIENTS)]
         model = save_tiny_clip(folder / "tiny", spread=10.0)
         _compile(model, folder / "data")
-        self.server = Server(folder / "data", model=str(model), GLIMPSE_DECODE_PROCESSES="1")
+        environment = {"GLIMPSE_DECODE_PROCESSES": "1", "GLIMPSE_REQUEST_RATE": "", "GLIMPSE_SEARCH_RATE": ""}
+        self.server = Server(folder / "data", model=str(model), **environment)
 
     def run(self, rounds: int) -> Iterator[Round]:
         """After each, an `AssertionError` tells what is not as it was promised."""

@@ -60,7 +60,7 @@ def test_programs_delete_list_restore_and_empty(gallery: Glimpse) -> None:
     assert client.delete("/api/v1/images/1").status_code == 404
     trash = client.get("/api/v1/trash").json()
     assert (trash["total"], [item["filename"] for item in trash["images"]]) == (1, ["red.jpg"])
-    assert client.post("/api/v1/images/1/restore").json()["state"] == "pending"
+    assert client.post("/api/v1/images/1/restore").json()["state"] == "prepared"
     assert client.post("/api/v1/images/1/restore").status_code == 404
     client.delete("/api/v1/images/1")
     assert client.delete("/api/v1/trash").status_code == 204
@@ -75,3 +75,14 @@ def test_forever_also_holds_for_what_is_in_the_trash(gallery: Glimpse) -> None:
     assert gallery.client.delete("/api/v1/images/1?forever=true").status_code == 204
     assert gallery.client.get("/api/v1/trash").json()["total"] == 0
     assert gallery.client.delete("/api/v1/images/1?forever=true").status_code == 404
+
+
+def test_its_previews_are_shown_in_the_trash_and_nowhere_any_more_once_it_is_given_up(gallery: Glimpse) -> None:
+    image = gallery.client.get("/api/v1/images/1").json()
+    [preview] = image["urls"]["thumbnails"].values()
+    gallery.client.delete("/api/v1/images/1")
+    assert preview in gallery.client.get("/trash").text
+    assert gallery.client.get(preview).status_code == 200
+    assert gallery.client.get(image["urls"]["original"]).status_code == 404
+    gallery.client.delete("/api/v1/trash")
+    assert gallery.client.get(preview).status_code == 404
