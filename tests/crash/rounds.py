@@ -31,6 +31,9 @@ SETTLED_EVERY = 5
 """Rounds after which everything is to be indexed; what is indexed already is looked at after each."""
 DAY = 24 * 3600.0
 
+UNLIMITED = {"GLIMPSE_DECODE_PROCESSES": "1", "GLIMPSE_REQUEST_RATE": "", "GLIMPSE_SEARCH_RATE": ""}
+"""Settings of a server for one busy client on a small machine."""
+
 VICTIMS = {"server": 5, "server and worker": 3, "worker": 2, "server while it stops": 2}
 """Who is killed, and how often compared with the others."""
 
@@ -61,10 +64,7 @@ class Rounds:
         self._chance = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
         self._numbers = count(1)
         self._of_clients: list[list[Picture]] = [[] for _ in range(CLIENTS)]
-        model = save_tiny_clip(folder / "tiny", spread=10.0)
-        _compile(model, folder / "data")
-        environment = {"GLIMPSE_DECODE_PROCESSES": "1", "GLIMPSE_REQUEST_RATE": "", "GLIMPSE_SEARCH_RATE": ""}
-        self.server = Server(folder / "data", model=str(model), **environment)
+        self.server = Server(folder / "data", model=str(quick_model(folder / "tiny", folder / "data")), **UNLIMITED)
 
     def run(self, rounds: int) -> Iterator[Round]:
         """After each, an `AssertionError` tells what is not as it was promised."""
@@ -158,13 +158,15 @@ class Rounds:
         return sum(picture.surely(state) for picture in self.pictures)
 
 
-def _compile(model: Path, data: Path) -> None:
-    """Have the model lie compiled in the data folder: without torch, processes start in half the time."""
+def quick_model(folder: Path, data: Path) -> Path:
+    """A tiny model, compiled in the data folder already: without torch, processes start in half the time."""
+    model = save_tiny_clip(folder, spread=10.0)
     compiled = Compiled(data / "index" / "compiled")
     compiled.folder.mkdir(parents=True)
     encoder = load_encoder(str(model), model)
     assert isinstance(encoder, SentenceTransformerEncoder)
-    with tempfile.TemporaryDirectory(dir=compiled.folder) as folder:
-        towers = Towers(Path(folder), encoder)
+    with tempfile.TemporaryDirectory(dir=compiled.folder) as scratch:
+        towers = Towers(Path(scratch), encoder)
         assert towers.export()
         towers.keep(Choice("onnx fp32", "onnx fp32"), compiled)
+    return model
