@@ -52,8 +52,13 @@ def run(name: str, given: list[str]) -> list[Table]:
 def show(table: Table) -> None:
     grid = Grid(*table.columns, title=table.title, caption=table.note, title_justify="left", caption_justify="left")
     for row in table.rows:
-        grid.add_row(*(cell if isinstance(cell, str) else f"{cell:,.3g}" for cell in row))
+        grid.add_row(*(cell if isinstance(cell, str) else figure(cell) for cell in row))
     Console(width=None if sys.stdout.isatty() else 140).print(grid)
+
+
+def figure(value: float) -> str:
+    """Three digits are what a measurement is worth; what was counted is shown whole."""
+    return f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 1000 else f"{value:.3g}"
 
 
 def write(path: Path, results: dict[str, list[Table]]) -> None:

@@ -17,11 +17,16 @@ from app.config import PROJECT
 
 
 class Server:
-    """`python run.py` on ``data`` as a context manager. ``settings``: each is ``GLIMPSE_<NAME>``."""
+    """`python run.py` on ``data`` as a context manager. ``settings``: each is ``GLIMPSE_<NAME>``.
 
-    def __init__(self, data: Path, **settings: object) -> None:
+    ``limited=False``: without the rates of one address, which a benchmark asking from there would only measure.
+    """
+
+    def __init__(self, data: Path, limited: bool = False, **settings: object) -> None:
         self.data = data
         self.port = _free_port()
+        if not limited:
+            settings = {"request_rate": "", "search_rate": "", "picture_rate": ""} | settings
         self._command = [sys.executable, "run.py"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("GLIMPSE_")}
         given = {"data": data, "port": self.port, "log_level": "warning"} | settings
