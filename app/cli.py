@@ -33,9 +33,7 @@ if TYPE_CHECKING:
 MOST_CONNECTIONS = 500
 """Beyond that, requests are answered 503: a process may have 1,024 open files on many systems."""
 
-cli = typer.Typer(
-    add_completion=False, no_args_is_help=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
-)
+cli = typer.Typer(no_args_is_help=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
 
 @cli.callback(invoke_without_command=True)
@@ -638,7 +636,7 @@ def run() -> NoReturn:
     """
     code: object = 0
     try:
-        cli()
+        cli(prog_name=os.environ.get("GLIMPSE_PROGRAM"))  # shells complete a name, and `python` is not ours
     except SystemExit as end:
         code = end.code
     except (OSError, GlimpseError) as error:  # a data folder that can't be written to, a database that is away

@@ -76,6 +76,8 @@ class Watcher:
 
     def run(self) -> None:
         """Watch until `stop`."""
+        for folder in self._folders:
+            log.info("watching folder=%s", folder)
         self._events.start()
         while not self._stopping.is_set():
             began = time.monotonic()

@@ -30,6 +30,7 @@ from app.models import (
     Results,
     Trial,
     UploadResult,
+    WatchedFolder,
     WorkerStatus,
 )
 from app.web.rendering import (
@@ -137,8 +138,11 @@ def every_page(image: Image, status: LibraryStatus = IDLE) -> Iterator[Page]:
         1_830_000_000,
         (("python", "3.11"),),
         locked=bool(status.counts.total),
-        watched=(),
-        now=0,
+        watched=(
+            WatchedFolder(f"/media/{name}", 990, 60, 1204, waiting=3, gone=1, refused=2),
+            WatchedFolder("/mnt/disk", 0, 60, message=name),
+        ),
+        now=1000,
     )
     yield LoginPage(f"/search?q={name}", "This is not the password.")
     yield ErrorPage(status, 404, "Not here", name)
