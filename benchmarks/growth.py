@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> Iterator[Table]:
     sizes = (10_000, 30_000) if arguments.quick else (100_000, 300_000, 1_000_000)
     if arguments.quick:
         module.DIVIDED_FROM = sizes[-1]
-    texts, queries = _texts()
+    texts, queries = texts_and_queries()
     index = VectorIndex(DIMENSION)
     index.use_bank(texts)
     log = GrowingLog(texts)
@@ -90,7 +90,7 @@ def pictures(texts: FloatArray, count: int, seed: int) -> FloatArray:
     return made
 
 
-def _texts() -> tuple[FloatArray, FloatArray]:
+def texts_and_queries() -> tuple[FloatArray, FloatArray]:
     """Vectors of the neutral texts, and of queries about the same things, at `DIMENSION`."""
     encoder = load_encoder(str(STARTER_MODEL), STARTER_MODEL)
     known = list(neutral_texts())

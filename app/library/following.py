@@ -46,6 +46,7 @@ class Follower:
         self._indexes = indexes
         self._all_there: dict[int, tuple[int, int]] = {}  # by space: seq and bank that the engine was seen to have
         self._look_at: dict[int, float] = {}
+        self._tidied: set[int] = set()  # spaces
         self.away = False
         """Whether the engine did not answer just now."""
         self.message: str | None = None
@@ -66,7 +67,8 @@ class Follower:
             return
         try:
             engine = self._indexes.engine(kept.id, kept.space)
-            if _start(engine.last_seq(), space_log, wanted[1]).seq < wanted[0]:
+            behind = _start(engine.last_seq(), space_log, wanted[1]).seq < wanted[0]
+            if behind or kept.id not in self._tidied:  # whoever was here before may have died before that
                 self._follow(engine, kept, bank, wanted[1], stopping)
             else:
                 self._all_there[kept.id], self.message = wanted, None
@@ -108,8 +110,9 @@ class Follower:
                     engine.reached(Reached(part[-1].seq, part[-1].mark, checksum))
                     written += len(part)
                     self._tell(part[-1].seq, space_log)
-            if written >= MUCH:
+            if written >= MUCH or kept.id not in self._tidied:
                 engine.tidy()
+                self._tidied.add(kept.id)
             self.message = None
         finally:
             self._leases.give_back(self._name)

@@ -35,6 +35,8 @@ EXACT_UP_TO = 20_000
 WIDEST = 1000
 """Largest hnsw.ef_search there is; an iterative scan goes on from there."""
 ANSWER_SECONDS = 5
+WORK_SECONDS = 120
+"""Writing may take this long: it waits while the index is built."""
 LINKS, BUILD_WIDTH = 16, 128
 """m and ef_construction of HNSW (Malkov and Yashunin 2018, arXiv 1603.09320)."""
 BUILD_MEMORY = "512MB"
@@ -104,7 +106,7 @@ class Pgvector:
     def upsert(self, points: Points) -> None:
         columns = ["id", "vector", *STANCES, *FACTS]
         kept = self._sql(", ".join(f"{column} = excluded.{column}" for column in columns[1:]))
-        with self._answering() as connection:
+        with self._answering(WORK_SECONDS) as connection:
             self._make(connection)
             connection.execute(self._sql("CREATE TEMP TABLE incoming (LIKE {table}) ON COMMIT DROP"))
             listed = self._sql(", ".join(columns))
@@ -117,7 +119,7 @@ class Pgvector:
                 cursor.execute(self._sql(WRITE, columns=listed, kept=kept))
 
     def delete(self, ids: Sequence[int]) -> None:
-        with self._answering() as connection:
+        with self._answering(WORK_SECONDS) as connection:
             if self._exists(connection):
                 connection.execute(self._sql("DELETE FROM {table} WHERE id = ANY(%s)"), [list(ids)])
 
@@ -139,11 +141,13 @@ class Pgvector:
             )
 
     def tidy(self) -> None:
-        with self._answering(seconds=0) as connection:
+        with self._answering(0) as connection:
             if not self._exists(connection):
                 return
+            # Nobody else builds it already, which takes hours over many millions.
+            alone = connection.execute("SELECT pg_try_advisory_xact_lock(hashtext(%s))", [self._name]).fetchone()
             few = self._few(connection, self._sql(""), {})
-            if not few and not self._has_graph(connection):
+            if alone == (True,) and not few and not self._has_graph(connection):
                 log.info("pgvector builds its index name=%s", self._name)
                 connection.execute("SELECT set_config('maintenance_work_mem', %s, true)", [BUILD_MEMORY])
                 connection.execute(
@@ -207,8 +211,8 @@ class Pgvector:
 
     def _few(self, connection: Connection[Any], where: SQL | Composed, values: dict[str, Any]) -> bool:
         """Whether there are so few that looking at each is best."""
-        some = self._sql("SELECT count(*) FROM (SELECT 1 FROM {table} {where} LIMIT %(most)s) some", where=where)
-        row = connection.execute(some, values | {"most": EXACT_UP_TO + 1}).fetchone()
+        counted = self._sql("SELECT count(*) FROM (SELECT 1 FROM {table} {where} LIMIT %(most)s) few", where=where)
+        row = connection.execute(counted, values | {"most": EXACT_UP_TO + 1}).fetchone()
         return row is not None and row[0] <= EXACT_UP_TO
 
     def _sql(self, text: str, **parts: SQL | Composed) -> Composed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -300,3 +301,42 @@ def test_what_an_engine_lacks_shows_in_the_comparison(small: Library, monkeypatc
     [space] = filling.run()
     assert (space.pictures, space.in_engine, space.complete) == (20, 17, False)
     assert space.recall < 1
+
+
+# -- pgvector beyond what it compares one by one
+
+
+@pytest.fixture
+def graph(postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Library]:
+    """A library in pgvector that is large enough for HNSW, since little counts as large."""
+    monkeypatch.setattr("app.vectors.pgvector.EXACT_UP_TO", 200)
+    monkeypatch.setattr("app.library.following.MUCH", 1000)
+    opening = partial(open_engine, postgres_url)
+    with library(tmp_path, opening, unit_vectors(PICTURES, DIMENSION)) as filled:
+        yield filled
+
+
+def test_many_pictures_have_an_index_and_few_go_without(graph: Library, postgres_url: str) -> None:
+    import psycopg
+
+    with psycopg.connect(postgres_url) as connection:
+        indexes = [row[0] for row in connection.execute("SELECT indexdef FROM pg_indexes").fetchall()]
+    assert sum("USING hnsw" in index for index in indexes) == 1
+    small = as_tests(parse("type:png taken:2001..2005").conditions, graph.images.cameras)
+    assert small is not None
+    meeting = graph.images.matching(parse("type:png taken:2001..2005").conditions)
+    assert len(meeting) < 200
+    assert_same(graph.index.search(QUERIES[0], 1000, small), nearest(graph, QUERIES[0], meeting.tolist()))
+
+
+@pytest.mark.parametrize("text", ["", "type:png", "-type:png,jpg larger:1mp"])
+def test_the_index_finds_as_many_as_there_are_and_nearly_the_same(graph: Library, text: str) -> None:
+    conditions = parse(text).conditions
+    tests = as_tests(conditions, graph.images.cameras) if conditions else None
+    meeting = graph.images.matching(conditions).tolist()
+    for query in QUERIES:
+        expected, _ = nearest(graph, query, meeting)
+        for k in (10, 400, len(meeting)):
+            found = graph.index.search(query, k, tests)[0].tolist()
+            assert len(found) == min(k, len(meeting)), "what is filtered out must not leave gaps"
+            assert len(set(found) & set(expected[:k])) >= 0.99 * len(found)
