@@ -343,12 +343,13 @@ def create_watcher(settings: Settings, folders: Sequence[Path], exclude: Sequenc
 def create_doctor(settings: Settings) -> Iterator[Doctor]:
     """Somebody who looks at the library from outside."""
     core = Core.of(settings, None)
+    indexes = _indexes(settings, core.database)
     try:
         core.database.migrate()
         intake = Intake(core.images, core.trash, core.store, settings.max_pixels, lambda: None)
-        indexes = _indexes(settings, core.database)
         yield Doctor(Health(core.database), core.images, core.trash, core.vectors, core.store, intake, indexes)
     finally:
+        indexes.close()
         core.close()
 
 

@@ -68,18 +68,13 @@ def run(arguments: argparse.Namespace) -> Iterator[Table]:
             seconds, shown = _seconds(follower.follow), _seconds(lambda engine=engine: _until(engine.count, size))
             if follower.message:
                 raise RuntimeError(follower.message)
-            built = _seconds(lambda url=url: _until_indexed(url, f"{vectors_name(database.identity())}_{kept.id}"))
+            built = _seconds(lambda url=url, shared=shared: _until_indexed(url, shared.name(kept.id, SPACE)))
             filling.append((name, seconds, size / seconds, shown + built))
             indexes[name] = SharedIndex(engine, DIMENSION)
         columns = ("engine", "seconds", "pictures a second", "until shown and indexed, seconds")
         note = f"{size:,} entries; with what relevance needs of each, and for engines their facts"
         yield Table("The log, followed from its beginning", columns, tuple(filling), note)
         yield _searched(indexes, made, queries, Images(database), rounds)
-
-
-def vectors_name(identity: str) -> str:
-    """How collections of a catalog are called."""
-    return f"glimpse_{identity.partition('-')[0]}"
 
 
 def _in_memory(vectors: Vectors, bank: FloatArray, filling: list[tuple[str | float, ...]]) -> VectorIndex:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +12,7 @@ from app.catalog.health import Health
 from app.catalog.images import Images
 from app.catalog.trash import Trash
 from app.catalog.vectors import Vectors
+from app.errors import EngineUnavailable
 from app.library.intake import Intake
 from app.media.pictures import derivative_sizes
 from app.media.store import Inventory, Store, original_name
@@ -21,6 +23,8 @@ from app.vectors.snapshots import IndexCache
 RESTORE = "Stop the server and bring a backup back: python run.py restore FOLDER."
 ADD_AGAIN = "Add the same file again, and it takes its place; or remove the picture."
 HAND_IN = "From a bucket nothing is taken in by itself: fetch it, and hand it in or import it."
+SHOWN_SECONDS = 10.0
+"""Vector engines show what was written some seconds late."""
 NO_PICTURE = "What is no picture stays where it is."
 
 
@@ -130,9 +134,28 @@ class Doctor:
             yield Finding(what, repair=lambda: self._health.withdraw(astray))
 
     def _snapshots(self) -> Iterator[Finding]:
+        if isinstance(self._indexes, SharedIndexes):
+            yield from self._engine(self._indexes)
+            return
         serving = self._vectors.serving()
         if serving is not None and (path := self._indexes.unusable(serving.id, serving.space)):
             yield Finding(f"The snapshot {path.name} can't be used; a start takes longer.", repair=path.unlink)
+
+    def _engine(self, indexes: SharedIndexes) -> Iterator[Finding]:
+        for kept in self._vectors.searched():
+            engine, space_log = indexes.engine(kept.id, kept.space), self._vectors.log(kept.id)
+            end = time.monotonic() + SHOWN_SECONDS
+            try:
+                if engine.last_seq().seq < space_log.newest():
+                    continue  # a worker is about to fill it
+                while (has := engine.count()) != (wanted := self._vectors.count(kept.id)) and time.monotonic() < end:
+                    time.sleep(1)
+            except EngineUnavailable as error:
+                yield Finding(str(error), "Start it again: what it lacks follows by itself.")
+                return
+            if has != wanted:
+                what = f"The vector engine has {has:,} pictures of {kept.space.model}, the catalog {wanted:,}."
+                yield Finding(what, "Emptied, it is filled again by a worker.", engine.empty)
 
 
 def _has_thumbnails(image: Image, inventory: Inventory) -> bool:

@@ -189,7 +189,7 @@ class Milvus:
             from pymilvus import MilvusException
         except ImportError as error:
             raise EngineUnavailable(
-                "GLIMPSE_VECTORS names Milvus, and its client is not installed: pip install -r requirements-milvus.txt"
+                "GLIMPSE_VECTORS names Milvus, and its client is not installed: pip install -r requirements-milvus.txt."
             ) from error
         try:
             yield self._client()

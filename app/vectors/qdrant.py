@@ -164,7 +164,7 @@ class Qdrant:
             from qdrant_client.http.exceptions import ApiException
         except ImportError as error:
             raise EngineUnavailable(
-                "GLIMPSE_VECTORS names Qdrant, and its client is not installed: pip install -r requirements-qdrant.txt"
+                "GLIMPSE_VECTORS names Qdrant, and its client is not installed: pip install -r requirements-qdrant.txt."
             ) from error
         try:
             yield self._client()

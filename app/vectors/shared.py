@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -146,9 +147,13 @@ class SharedIndexes:
         """Where a space's vectors are kept."""
         with self._lock:
             if space_id not in self._engines:
-                name = f"glimpse_{self._identity().partition('-')[0]}_{space_id}"
-                self._engines[space_id] = self._open(name, space.dimension)
+                self._engines[space_id] = self._open(self.name(space_id, space), space.dimension)
             return self._engines[space_id]
+
+    def name(self, space_id: int, space: EmbeddingSpace) -> str:
+        """How the engine calls it. The number of a space may be given again; what it is made of tells them apart."""
+        made_of = zlib.crc32(f"{space.model} {space.fingerprint} {space.dimension}".encode())
+        return f"glimpse_{self._identity().partition('-')[0]}_{space_id}_{made_of:08x}"
 
     def unusable(self, space_id: int, space: EmbeddingSpace) -> Path | None:
         """There is no snapshot."""

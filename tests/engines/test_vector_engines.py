@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from pydantic import ValidationError
 from sqlalchemy import update
 
 from app.catalog.tables import vectors as log_table
+from app.config import Settings
 from app.errors import EngineUnavailable
 from app.library.engine_filling import EngineFilling
 from app.library.query import parse
+from app.main import create_doctor
 from app.models import FloatArray
 from app.vectors.engine import Engine, Points, Reached, as_tests
 from app.vectors.engines import open_engine
@@ -24,9 +29,13 @@ from app.vectors.qdrant import Qdrant
 from app.vectors.relevance import neutral_digest, stances
 from app.vectors.shared import OpenEngine
 from tests.catalogs import unit_vectors
-from tests.conftest import wait_for
+from tests.conftest import running, wait_for
 from tests.engines import needs
 from tests.engines.libraries import BANK, DIMENSION, Library, library, nearest
+from tests.pictures import picture
+
+if TYPE_CHECKING:
+    from psycopg import Connection
 
 # Qdrant in this process says of what a server needs that it needs it not.
 pytestmark = [
@@ -36,7 +45,7 @@ pytestmark = [
 
 ENGINES = ("milvus", "pgvector", "qdrant")
 PICTURES = 1500
-QUERIES = unit_vectors(6, DIMENSION, seed=99)
+QUERIES = unit_vectors(4, DIMENSION, seed=99)
 CONDITIONS = (
     "type:png",
     "-type:png,jpg",
@@ -303,6 +312,12 @@ def test_what_an_engine_lacks_shows_in_the_comparison(small: Library, monkeypatc
     assert space.recall < 1
 
 
+def psycopg_connection(url: str) -> Connection[Any]:
+    import psycopg
+
+    return psycopg.connect(url)
+
+
 # -- pgvector beyond what it compares one by one
 
 
@@ -317,9 +332,7 @@ def graph(postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_many_pictures_have_an_index_and_few_go_without(graph: Library, postgres_url: str) -> None:
-    import psycopg
-
-    with psycopg.connect(postgres_url) as connection:
+    with psycopg_connection(postgres_url) as connection:
         indexes = [row[0] for row in connection.execute("SELECT indexdef FROM pg_indexes").fetchall()]
     assert sum("USING hnsw" in index for index in indexes) == 1
     small = as_tests(parse("type:png taken:2001..2005").conditions, graph.images.cameras)
@@ -340,3 +353,42 @@ def test_the_index_finds_as_many_as_there_are_and_nearly_the_same(graph: Library
             found = graph.index.search(query, k, tests)[0].tolist()
             assert len(found) == min(k, len(meeting)), "what is filtered out must not leave gaps"
             assert len(set(found) & set(expected[:k])) >= 0.99 * len(found)
+
+
+# -- what a doctor sees, and who has no client
+
+
+def test_the_doctor_compares_engine_and_catalog(postgres_url: str, settings: Settings) -> None:
+    changed = settings.model_copy(update={"vectors": postgres_url})
+    with running(changed) as glimpse, glimpse.working():
+        glimpse.upload(("red.jpg", picture("red")), ("green.jpg", picture("green")))
+        wait_for(lambda: len(glimpse.search("red")) == 2 if glimpse.idle() else False)
+    with create_doctor(changed) as doctor:
+        assert list(doctor.examine()) == []
+        with psycopg_connection(postgres_url) as connection:
+            [table] = connection.execute("SELECT name FROM glimpse_state").fetchone() or [""]
+            connection.execute(f'DELETE FROM "{table}" WHERE id = 1')  # noqa: S608
+        [finding] = doctor.examine()
+        assert "has 1 pictures of colours, the catalog 2" in finding.what
+        assert finding.repair is not None
+        finding.repair()
+    with running(changed) as glimpse, glimpse.working():
+        wait_for(lambda: glimpse.search("red") == ["red.jpg", "green.jpg"])
+
+
+@pytest.mark.parametrize("url", ["milvus://host", "qdrant://host", "postgresql://host/name"])
+def test_a_client_that_is_missing_is_told_with_how_to_get_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("pymilvus", "qdrant_client", "qdrant_client.http.exceptions", "psycopg"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(EngineUnavailable, match=r"is not installed: pip install -r requirements-\w+\.txt"):
+        open_engine(url, "name", 4).count()
+
+
+@pytest.mark.parametrize("url", ["", "milvus://", "qdrant", "redis://host", "http://host"])
+def test_what_names_no_engine_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="Known are faiss, milvus"):
+        open_engine(url, "name", 4)
+    with pytest.raises(ValidationError, match="vectors"):
+        Settings(vectors=url)
+    with pytest.raises(ValidationError, match="say which server"):
+        Settings(vectors="pgvector")
