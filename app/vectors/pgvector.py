@@ -231,7 +231,7 @@ class Pgvector:
             import psycopg
         except ImportError as error:
             raise EngineUnavailable(
-                "GLIMPSE_VECTORS names pgvector, and psycopg is not installed: pip install -r requirements-postgres.txt."
+                "GLIMPSE_VECTORS names pgvector; psycopg is not installed: pip install -r requirements-postgres.txt."
             ) from error
         connection = None
         try:
