@@ -254,7 +254,9 @@ def import_(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be imported.")] = False,
     exclude: Annotated[list[str] | None, typer.Option(help="Leave out, such as `*.png` or `*/private/*`.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Where to write what became of each file.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Where to write what became of each file [index/last-import.tsv].")
+    ] = None,
 ) -> None:
     """Take in folders, files and archives, beside a running server or without one. Goes on where it was interrupted.
 

@@ -13,8 +13,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer.main
 
@@ -39,11 +39,11 @@ def boxes(text: str, kind: str) -> list[str]:
     return [line for box in found for line in box.replace("\\\n", " ").splitlines() if line.strip()]
 
 
-def commands() -> dict[str, click.Command]:
+def commands() -> dict[str, Any]:
     """Every command that is shown, by its full name."""
-    found: dict[str, click.Command] = {}
+    found: dict[str, Any] = {}
 
-    def visit(name: str, command: click.Command) -> None:
+    def visit(name: str, command: Any) -> None:
         inside = getattr(command, "commands", None)
         if inside is None:
             found[name] = command
