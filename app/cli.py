@@ -64,6 +64,8 @@ def main(
 def _serve(reload: bool) -> None:
     import uvicorn
 
+    from app.web.connections import HEAD_BYTES, PatientConnection
+
     settings = _settings()
     _refuse_a_folder_that_can_not_be_used(settings)
     _refuse_to_be_open_by_mistake(settings)
@@ -79,7 +81,8 @@ def _serve(reload: bool) -> None:
         reload_dirs=["app", "templates"] if reload else None,
         log_config=None,
         server_header=False,
-        http="app.web.connections:PatientConnection",
+        http=PatientConnection,
+        h11_max_incomplete_event_size=HEAD_BYTES,
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=5,
     )

@@ -99,8 +99,8 @@ class Access:
         return self._records.read().keys
 
     def add_key(self, name: str, scope: Scope) -> str:
-        """The key, which can't be read again later. Raises `InvalidInput` for a name that is taken or empty."""
-        if not name.strip() or len(name) > 100:
+        """The key, which can't be read again later. Raises `InvalidInput` for a name that is taken or no name."""
+        if not name.strip() or len(name) > 100 or not name.isprintable():
             raise InvalidInput("A key needs a name of at most 100 characters, such as the program that uses it.")
         key = KEY_PREFIX + secrets.token_urlsafe(32)
         self._records.add_key(name, _digest(key), scope)

@@ -51,8 +51,10 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     for code, description in (
         (400, "The request can't be answered as it stands"),
         (404, "No such picture"),
+        (408, "The rest of the request did not come"),
         (413, "Over a limit"),
         (422, "A value is out of range, or a picture can't be read"),
+        (429, "Too much at once: `Retry-After` says when to come again"),
         (503, "No model can answer yet, or the catalog can't be used just now"),
     )
 }
@@ -99,8 +101,8 @@ class Api:
         self._pictures = CapacityLimiter(PICTURES_AT_ONCE)
 
     def router(self) -> APIRouter:
-        router = APIRouter(prefix=PREFIX, tags=["api"])
-        router.post("/images", responses=_problems(400, 413, 422), openapi_extra=_ADD_BODY)(self.add_images)
+        router = APIRouter(prefix=PREFIX, tags=["api"], responses=_problems(413, 429))
+        router.post("/images", responses=_problems(400, 408, 422), openapi_extra=_ADD_BODY)(self.add_images)
         router.get("/images", responses=_problems(422))(self.list_images)
         router.get("/images/{image_id}", responses=_problems(404, 422))(self.get_image)
         router.delete("/images/{image_id}", status_code=204, responses=_problems(404, 422))(self.delete_image)
@@ -110,7 +112,7 @@ class Api:
         router.get("/images/{image_id}/similar", responses=_problems(400, 404, 422, 503))(self.similar)
         router.get("/search", responses=_problems(400, 422, 503))(self.search)
         router.post("/search", responses=_problems(400, 422, 503))(self.search_top)
-        router.post("/search/image", responses=_problems(400, 413, 422, 503), openapi_extra=_PICTURE_BODY)(
+        router.post("/search/image", responses=_problems(400, 408, 422, 503), openapi_extra=_PICTURE_BODY)(
             self.search_by_image
         )
         router.get("/status")(self.status)

@@ -1,22 +1,31 @@
 """Connections that keep nobody waiting: what uvicorn leaves without an end, ended.
 
-uvicorn closes a connection that has been idle for five seconds after an answer, and stops reading headers at 64 KB. It
-waits without end for the first request, for the rest of a request's head (*slowloris*), for a body whose request was
-answered already, and for a client that does not read its answer.
+uvicorn closes a connection that has been idle for five seconds after an answer, and stops reading a request's head at
+`HEAD_BYTES`. It waits without end for the first request, for the rest of a head (*slowloris*), for a body whose request
+was answered already, and for a client that does not read its answer; and one address may have all its connections.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
+from http import HTTPStatus
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 20.0
 """From the connection, or the answer before, until the head of the next request is there."""
+HEAD_BYTES = 72_000
+"""Of request line and headers together: what `app.web.limits` answers to has less, and is told what is too long."""
+MOST_OF_ONE = 100
+"""Connections of one address: a browser has six."""
+PROXIES = ("127.0.0.1", "::1")
+"""Many people may come from here. `app.cli` bounds the connections of all."""
 READ_SECONDS = 60.0
 """A client that reads nothing of what waits for it for so long has gone."""
-LATE = b"The request did not come in time. Send it again.\n"
+LATE = "The request did not come in time. Send it again."
+LONG = "The address or the headers of this request are too long."
 
 
 class PatientConnection(H11Protocol):
@@ -28,6 +37,12 @@ class PatientConnection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._wait_for_head()
+        if self.client and self.client[0] not in PROXIES and self._of_this_address() > MOST_OF_ONE:
+            transport.abort()
+
+    def _of_this_address(self) -> int:
+        addresses = [other.client for other in self.connections if isinstance(other, PatientConnection)]
+        return sum(address[:1] == (self.client or ())[:1] for address in addresses if address)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -49,6 +64,14 @@ class PatientConnection(H11Protocol):
         if self._reading is not None:
             self._reading.cancel()
 
+    def send_400_response(self, msg: str) -> None:
+        """Called where a request makes no sense: h11 knows which answer that deserves."""
+        error = sys.exc_info()[1]
+        if isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == 431:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, LONG)
+        else:
+            self._refuse(HTTPStatus.BAD_REQUEST, msg)
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
         super().connection_lost(exc)  # resumes writing
@@ -66,10 +89,14 @@ class PatientConnection(H11Protocol):
         """Say so where a request had begun (RFC 9110, 15.5.9), and close."""
         if self.transport.is_closing():
             return
-        begun = self.conn.our_state is h11.IDLE and bool(self.conn.trailing_data[0])
-        if begun:
-            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
-            answer = h11.Response(status_code=408, headers=headers, reason=b"Request Timeout")
-            for event in (answer, h11.Data(data=LATE), h11.EndOfMessage()):
-                self.transport.write(self.conn.send(event) or b"")
+        if self.conn.our_state is h11.IDLE and self.conn.trailing_data[0]:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, LATE)
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: HTTPStatus, text: str) -> None:
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
+        answer = h11.Response(status_code=status, headers=headers, reason=status.phrase.encode())
+        for event in (answer, h11.Data(data=f"{text}\n".encode()), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
         self.transport.close()

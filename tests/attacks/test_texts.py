@@ -20,11 +20,11 @@ from rich.console import Console
 
 from app import logs
 from app.config import STARTER_MODEL, Settings
-from app.library.access import Access
+from app.errors import InvalidInput
 from app.library.intake import clean_name
 from app.main import access_of
 from app.models import Scope
-from app.terminal import printable, show_table
+from app.terminal import show_table
 from app.vectors.encoder import load_encoder
 from tests.conftest import Glimpse, running, wait_for
 from tests.pictures import picture, text_file, with_captions, with_facts
@@ -163,12 +163,10 @@ def _as_browsers_do(name: str) -> bytes:
     return name.replace('"', "%22").encode()
 
 
-def test_names_of_keys_do_not_steer_a_terminal(besieged: Glimpse) -> None:
-    access: Access = access_of(besieged.settings)
-    access.add_key("frame\x1b]0;evil\x07\n[bold]forged\tline", Scope.READ)
-    [key] = access.keys
-    access.revoke_key(key.name)
-    assert printable(key.name).isprintable()
+@pytest.mark.parametrize("name", ["frame\x1b]0;evil\x07", "two\nlines", "two\tcolumns", "\u202egpj", "\0", " "])
+def test_a_key_is_not_called_what_would_steer_a_terminal(besieged: Glimpse, name: str) -> None:
+    with pytest.raises(InvalidInput, match="needs a name"):
+        access_of(besieged.settings).add_key(name, Scope.READ)
 
 
 def test_names_are_no_markup_of_a_table_either(monkeypatch: pytest.MonkeyPatch) -> None:
