@@ -16,15 +16,17 @@ listen_addresses = ''
 unix_socket_directories = '{folder}'
 max_connections = 200
 shared_buffers = 64MB
-fsync = off
+fsync = {fsync}
 """
-"""``fsync``: tests stop and kill the server, never the machine's power."""
 
 
 class PostgresServer:
-    """One server with a folder of its own in the temporary folder; reached by a socket there, so by nobody else."""
+    """One server with a folder of its own in the temporary folder; reached by a socket there, so by nobody else.
 
-    def __init__(self, package: Path) -> None:
+    ``fsync``: tests stop and kill the server, never the machine's power.
+    """
+
+    def __init__(self, package: Path, fsync: bool = False) -> None:
         self._programs = package / "pginstall18" / "bin"
         self._folder = Path(tempfile.mkdtemp(prefix="glimpse-pg-"))  # short: a socket's path has 107 characters
         self._data = self._folder / "data"
@@ -34,7 +36,7 @@ class PostgresServer:
             shutil.chown(self._folder, self._user)
         self._run("initdb", "--auth=trust", "--encoding=utf8", "--locale=C.UTF-8", "-U", "postgres", "-D", self._data)
         with (self._data / "postgresql.conf").open("a", encoding="utf-8") as file:
-            file.write(SETTINGS.format(folder=self._folder))
+            file.write(SETTINGS.format(folder=self._folder, fsync="on" if fsync else "off"))
 
     def start(self) -> None:
         self._run("pg_ctl", "-w", "-l", self._folder / "log", "-D", self._data, "start")
