@@ -8,7 +8,7 @@ stay what they are. Counts and days come by themselves; who works now and what i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,7 +152,7 @@ def _write(
     """Rows by key; ``known``: keys that are there already."""
     for unique in _unique_columns(table):  # a row of the target that was deleted here, and has not been there yet
         taken = tuple_(*unique).in_([tuple(row[column.name] for column in unique) for row in rows.values()])
-        there.execute(delete(table).where(taken, key.not_in(list(rows))))
+        _remove(there, table, key, there.scalars(select(key).where(taken, key.not_in(list(rows)))).all())
     changed = [{"key_of_row": value, **rows[value]} for value in known]
     if changed:
         there.execute(update(table).where(key == bindparam("key_of_row")), changed)
@@ -167,9 +167,25 @@ def _remove_gone(read: Read, target: Database, table: TableClause, key: Key) -> 
             left = set(rows) - set(here.scalars(select(key).where(key.in_(list(rows)))))
         if left:
             with target.writing() as there:
-                there.execute(delete(table).where(key.in_(list(left))))
+                _remove(there, table, key, list(left))
         gone += len(left)
     return gone
+
+
+def _remove(there: Connection, table: TableClause, key: Key, values: Sequence[Any]) -> None:
+    """Delete rows of the target, and what refers to them there; if it should be there, it is copied later."""
+    if not values:
+        return
+    for reference in (key for other in metadata.sorted_tables for key in other.foreign_keys):
+        if reference.column is key:
+            referring = reference.parent.in_(values)
+            other = reference.parent.table
+            there.execute(
+                update(other).where(referring).values({reference.parent: None})
+                if reference.parent.nullable
+                else delete(other).where(referring)
+            )
+    there.execute(delete(table).where(key.in_(values)))
 
 
 def _batches(

@@ -16,6 +16,7 @@ from app.catalog.database import Database
 from app.catalog.health import Health
 from app.catalog.images import Images
 from app.catalog.imports import Imports
+from app.catalog.leftovers import Leftovers
 from app.catalog.moving import CatalogCopy
 from app.catalog.receipts import Receipts
 from app.catalog.trash import Trash
@@ -23,7 +24,7 @@ from app.catalog.vectors import Vectors
 from app.catalog.words import Words
 from app.catalog.workers import Workers
 from app.errors import InvalidInput
-from app.models import Captions, ImageState, Outcome, Scope, UploadResult
+from app.models import Captions, EmbeddingSpace, ImageState, Outcome, Scope, UploadResult
 from tests.catalogs import (
     FACTS,
     OTHER_SPACE,
@@ -163,6 +164,19 @@ def test_a_copy_that_was_interrupted_goes_on(on_sqlite: Database, on_postgres: D
         CatalogCopy(on_sqlite, on_postgres).run(cut)
     assert 0 < Images(on_postgres).counts().total < Images(on_sqlite).counts().total
     assert all(check.equal for check in CatalogCopy(on_sqlite, on_postgres).run())
+
+
+def test_a_space_that_was_given_up_and_made_anew_replaces_the_old_one(
+    on_sqlite: Database, on_postgres: Database
+) -> None:
+    fill(on_sqlite, 30)
+    CatalogCopy(on_sqlite, on_postgres).run()
+    old = next(space for space in Leftovers(on_sqlite).old_spaces() if space.vectors)
+    Leftovers(on_sqlite).forget_space(old.id)
+    Vectors(on_sqlite).serve(EmbeddingSpace("between", "1", 4))
+    assert Vectors(on_sqlite).serve(OTHER_SPACE) != old.id
+    assert all(check.equal for check in CatalogCopy(on_sqlite, on_postgres).run())
+    assert Vectors(on_postgres).serving() == Vectors(on_sqlite).serving()
 
 
 def test_a_difference_is_found(on_sqlite: Database, on_postgres: Database) -> None:
