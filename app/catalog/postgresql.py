@@ -10,7 +10,7 @@ import hashlib
 import logging
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Select, create_engine, event, func, select
+from sqlalchemy import URL, Connection, Engine, Select, create_engine, event, func, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app.errors import CatalogUnavailable, InvalidInput
@@ -34,6 +34,15 @@ https://www.postgresql.org/docs/18/libpq-connect.html#LIBPQ-PARAMKEYWORDS
 _GONE = ("08", "57P01", "57P02", "57P03", "53300")
 """Connection lost or refused, shutting down, starting, too many clients:
 https://www.postgresql.org/docs/18/errcodes-appendix.html"""
+
+FEW = 0.03
+"""Share of all pictures."""
+_OTHER_WAYS = ("indexscan", "indexonlyscan", "seqscan", "hashjoin", "mergejoin")
+_BY_INDEX = "SELECT set_config('max_parallel_workers_per_gather', '0', true), " + ", ".join(
+    f"set_config('enable_{way}', 'off', true)" for way in _OTHER_WAYS
+)
+"""What is left is the bitmap of the words' index, and of the pictures' for each row found.
+https://www.postgresql.org/docs/18/runtime-config-query.html"""
 
 # An answered upload survives power loss, whatever the server's default is; a stricter setting stays. The rest is what
 # dates are read and written by.
@@ -77,6 +86,20 @@ def take_turn(connection: Connection, subject: str | Select[str]) -> None:
     name = subject if isinstance(subject, str) else connection.scalar(subject)
     if name is not None:
         connection.execute(select(func.pg_advisory_xact_lock(_key(name))))
+
+
+def look_up_words(connection: Connection, expression: str) -> None:
+    """Have words (a tsquery) looked up in their index, if few pictures have them. Holds for this transaction.
+
+    Of a word it has no statistics of, PostgreSQL believes that one picture in two hundred has it, and then reads all
+    pictures, newest first, until it has met enough: 90 ms instead of 0.1 at 300,000. Words that many have are found
+    sooner that way, since it can stop.
+    """
+    asked = "EXPLAIN (FORMAT JSON) SELECT FROM words WHERE places @@ CAST(:expression AS tsquery)"
+    expected = connection.scalar(text(asked), {"expression": expression})[0]["Plan"]["Plan Rows"]
+    pictures = connection.scalar(text("SELECT reltuples FROM pg_class WHERE oid = 'words'::regclass")) or 0
+    if expected <= FEW * max(pictures, 1 / FEW):
+        connection.execute(text(_BY_INDEX))
 
 
 def raise_if_away(error: DBAPIError) -> None:

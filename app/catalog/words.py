@@ -20,6 +20,7 @@ from sqlalchemy import Connection, column, delete, insert, select, table, text, 
 
 from app.catalog.conditions import where
 from app.catalog.database import Database
+from app.catalog.postgresql import look_up_words
 from app.catalog.tables import images
 from app.conditions import ENDINGS, Condition
 from app.models import NO_CAPTIONS, Captions
@@ -135,6 +136,7 @@ class Words:
         with self._database.reading() as connection:
             if connection.dialect.name == "postgresql":
                 matches, expression = "words.places @@ CAST(:expression AS tsquery)", _tsquery(phrases, beginnings)
+                look_up_words(connection, expression)
             else:
                 matches, expression = "words MATCH :expression", _fts5(phrases, beginnings)
             rows = connection.execute(wanted.where(text(matches)), {"expression": expression})

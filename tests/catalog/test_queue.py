@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from typing import Any
 
+from sqlalchemy import event
+
+from app.catalog.database import Database
 from app.catalog.images import LEASE_SECONDS, MAX_ATTEMPTS, Images
 from app.models import Counts, Image, ImageState
 from tests.catalogs import FACTS, Clock, add_pictures, prepare_all
@@ -24,6 +28,30 @@ def test_the_newest_are_prepared_first_as_the_gallery_shows_them_and_the_oldest_
     for image_id in ids:
         images.record_prepared("w", image_id, FACTS)
     assert ids_of(images.claim(ImageState.PREPARED, "w", 3)) == ids[:3]
+
+
+def test_a_claim_sorts_nothing_however_much_waits(images: Images, database: Database) -> None:
+    add_pictures(images, 20)
+    asked: list[tuple[str, Any]] = []
+
+    def note(_c: object, _cursor: object, statement: str, parameters: Any, _context: object, _many: bool) -> None:
+        if statement.startswith("SELECT images.id"):
+            asked.append((statement, parameters))
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    assert images.claim(PENDING, "w", 4)
+    event.remove(database.engine, "before_cursor_execute", note)
+    [(statement, parameters)] = asked
+    with database.writing() as connection:
+        explain = "EXPLAIN QUERY PLAN"
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")  # twenty rows are read at once
+            explain = "EXPLAIN"
+        plan = " ".join(str(row[-1]) for row in connection.exec_driver_sql(f"{explain} {statement}", parameters))
+    assert "ix_images_state_attempts_id" in plan
+    assert "sort" not in plan.lower()
+    assert "B-TREE" not in plan
 
 
 def test_only_pictures_of_the_state_asked_for_are_claimed(images: Images) -> None:

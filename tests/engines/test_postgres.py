@@ -17,6 +17,7 @@ from sqlalchemy import insert, text
 from app.catalog.database import Database
 from app.catalog.health import Health
 from app.catalog.images import Images
+from app.catalog.postgresql import look_up_words
 from app.catalog.tables import vectors as rows
 from app.catalog.trash import Trash
 from app.catalog.vectors import Vectors
@@ -261,6 +262,21 @@ def test_a_word_longer_than_a_lexeme_may_be_is_found_by_its_beginning(database: 
     images.record_captions(image_id, Captions(description="長" * 2000))
     for query in ("長" * 2000, "長" * LONGEST_WORD, "長長長"):
         assert [hit.image_id for hit in Words(database).search(query)] == [image_id]
+
+
+def test_rare_words_are_looked_up_in_their_index(database: Database) -> None:
+    with database.writing() as connection:
+        connection.execute(
+            text("INSERT INTO words SELECT n, 'img ' || n || ' beach', '' FROM generate_series(1, 20000) AS n")
+        )
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM ANALYZE words"))
+    newest = "EXPLAIN SELECT rowid FROM words WHERE places @@ '{}'::tsquery ORDER BY rowid DESC LIMIT 500"
+    for expression, index in (("'img' <-> '12345'", "ix_words_places"), ("'img' & 'beach'", "words_pkey")):
+        with database.reading() as connection:
+            look_up_words(connection, expression)
+            plan = connection.execute(text(newest.format(expression.replace("'", "''")))).scalars().all()
+        assert index in " ".join(plan), plan
 
 
 # -- the server
