@@ -61,6 +61,7 @@ class Settings(BaseSettings):
         min_length=1,
         description="Model by name or folder; `auto`: the best CLIP model in the local cache, else the bundled one.",
     )
+    text_model: str = Field("", description="Another model that reads the words, trained for the space of `model`.")
     precision: Literal["auto", "fp32", "bf16", "int8"] = Field(
         "auto", description="Numbers the model computes in; `auto`: the fastest that change nothing."
     )

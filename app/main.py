@@ -62,7 +62,7 @@ from app.media.folder import Folder
 from app.media.pictures import FORMATS
 from app.media.store import Store
 from app.vectors.background import Encoders
-from app.vectors.encoder import Compiled, Encoder, improved, load_encoder
+from app.vectors.encoder import Compiled, Encoder, improved, load_encoder, load_text_tower
 from app.vectors.engines import open_engine, place_of
 from app.vectors.known import resolve
 from app.vectors.shared import SharedIndexes
@@ -253,7 +253,8 @@ def _indexes(settings: Settings, database: Database) -> Indexes:
 
 def _library(settings: Settings, core: Core, wake: Callable[[], None], stopwatch: Stopwatch = unmeasured) -> Library:
     indexes = _indexes(settings, core.database)
-    models = ServedModels(settings.model, core.encoders, core.vectors, core.switches, indexes)
+    tower = partial(load_text_tower, settings.text_model) if settings.text_model else None
+    models = ServedModels(settings.model, core.encoders, core.vectors, core.switches, indexes, tower)
     return Library(
         images=core.images,
         trash=core.trash,

@@ -224,7 +224,7 @@ class ModelState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """``message`` says in words for the person why the model is unavailable, else ``None``."""
+    """``message`` says in words for the person why the model is unavailable, or what else is not as it was set."""
 
     name: str
     """The model that serves, or the one that was asked for while none does."""
@@ -233,6 +233,8 @@ class ModelStatus:
     message: str | None = None
     choice: Choice | None = None
     """How it is run, once that is chosen; until then as it is, in float32."""
+    text_model: str | None = None
+    """The model that reads texts instead of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,6 @@ class Switches:
             if serving is None:
                 raise NotFound("No model has served yet, so there is nothing to embed again.")
             newest = connection.scalar(select(func.max(vectors.c.seq))) or 0
-            connection.execute(update(spaces).where(spaces.c.id == serving.id).values(bank=None, bank_texts=None))
             wanted = serving.source or serving.model
             _set(connection, wanted=wanted, filling_id=serving.id, after_seq=newest, failure=None)
 

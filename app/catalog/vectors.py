@@ -68,10 +68,11 @@ class Vectors:
             change_over(connection, space_id)
             return space_id
 
-    def bank(self, space_id: int, texts: str) -> FloatArray | None:
-        """Vectors [n, dimension] of the neutral texts with the digest ``texts``, if they were kept."""
-        wanted = select(spaces.c.bank, spaces.c.dimension)
-        wanted = wanted.where(spaces.c.id == space_id, spaces.c.bank_texts == texts)
+    def bank(self, space_id: int, texts: str | None = None) -> FloatArray | None:
+        """Vectors [n, dimension] of the neutral texts with the digest ``texts``, or of any, if they were kept."""
+        wanted = select(spaces.c.bank, spaces.c.dimension).where(spaces.c.id == space_id, spaces.c.bank.is_not(None))
+        if texts is not None:
+            wanted = wanted.where(spaces.c.bank_texts == texts)
         with self._database.reading() as connection:
             row = connection.execute(wanted).first()
         return None if row is None else np.frombuffer(row.bank, "<f4").reshape(-1, row.dimension)

@@ -15,7 +15,7 @@ from app.catalog.vectors import KeptSpace, SpaceLog, Vectors
 from app.errors import EngineUnavailable
 from app.models import FloatArray, LogEntry
 from app.vectors.engine import Engine, Points, Reached, facts_of
-from app.vectors.relevance import neutral_digest, stances
+from app.vectors.relevance import stances
 from app.vectors.shared import SharedIndexes
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class Follower:
         """Bring the engine as far as the log goes, unless somebody else does so at the moment."""
         self.away = False
         for kept in self._vectors.searched():
-            bank = self._vectors.bank(kept.id, neutral_digest())
+            bank = self._vectors.bank(kept.id)
             if bank is not None:
                 self._look(kept, bank, stopping)
 

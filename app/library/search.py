@@ -22,11 +22,11 @@ from app.library.serving import Served, ServedModels
 from app.library.timing import Step, Stopwatch, unmeasured
 from app.media.decoding import Decoder
 from app.models import Band, FloatArray, Image, Match, Reason, Results
-from app.vectors.encoder import Encoder
 from app.vectors.engine import Filter, as_tests
 from app.vectors.relevance import confidence
 from app.vectors.shared import SharedIndexes
 from app.vectors.snapshots import IndexCache
+from app.vectors.texts import TextReader
 
 LONGEST_QUERY = 2000
 """Characters of a query; far more than any model reads."""
@@ -182,15 +182,15 @@ class Searcher:
 
     def _meaning(self, query: Query, served: Served) -> FloatArray:
         """One unit vector for everything a query means, [dimension]."""
-        encoder, kept = served.encoder, served.kept
+        reader, kept = served.reader, served.kept
         towards = [(query.words, 1.0)] if query.words else []
         towards += [(term.text, term.weight) for term in query.terms if term.weight > 0]
-        parts = [weight * self._text_vector(encoder, text) for text, weight in towards]
+        parts = [weight * self._text_vector(reader, text) for text, weight in towards]
         parts += [self._picture_vector(kept, image_id) for image_id in query.like]
         parts += [self._links.read(query.picture, kept.space)] if query.picture else []
         # All texts of a CLIP model point roughly one way; only what makes a text special is pushed away.
         away = [term.text for term in query.terms if term.weight < 0]
-        parts += [AWAY * (self._text_vector(encoder, NEUTRAL) - self._text_vector(encoder, text)) for text in away]
+        parts += [AWAY * (self._text_vector(reader, NEUTRAL) - self._text_vector(reader, text)) for text in away]
         vector = np.sum(parts, axis=0, dtype=np.float32)
         length = float(np.linalg.norm(vector))
         if length < 1e-3:
@@ -203,14 +203,14 @@ class Searcher:
             raise InvalidInput(f"There is no picture {image_id} to compare with, or it is not searchable yet.")
         return vector
 
-    def _text_vector(self, encoder: Encoder, text: str) -> FloatArray:
-        key = (encoder.space.fingerprint, text)
+    def _text_vector(self, reader: TextReader, text: str) -> FloatArray:
+        key = (reader.space.fingerprint, text)
         with self._queries_lock:
             known = self._queries.get(key)
         if known is not None:
             return known
         with self._stopwatch(Step.TEXT_ENCODING):
-            vector: FloatArray = encoder.encode_texts([text])[0]
+            vector: FloatArray = reader.encode_texts([text])[0]
         with self._queries_lock:
             self._queries[key] = vector
         return vector

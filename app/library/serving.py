@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +24,7 @@ from app.vectors.ranking import Index
 from app.vectors.relevance import neutral_digest, neutral_texts
 from app.vectors.shared import SharedIndexes
 from app.vectors.snapshots import IndexCache
+from app.vectors.texts import TextReader, complaint_about
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +41,23 @@ class Served:
     model: BackgroundEncoder
     kept: KeptSpace
     bank: FloatArray
+    tower: TextReader | None = None
+    """What reads texts instead of the model itself."""
+    complaint: str | None = None
+    """Why a tower that is set does not."""
 
     @property
     def encoder(self) -> Encoder:
         return self.model.get()
 
+    @property
+    def reader(self) -> TextReader:
+        return self.tower or self.encoder
+
 
 class ServedModels:
-    """``setting``: the model that serves where nobody chose another."""
+    """``setting``: the model that serves where nobody chose another. ``load_tower`` loads what reads texts for it,
+    where that is set."""
 
     def __init__(
         self,
@@ -55,6 +66,7 @@ class ServedModels:
         vectors: Vectors,
         switches: Switches,
         indexes: IndexCache | SharedIndexes,
+        load_tower: Callable[[], TextReader] | None = None,
     ) -> None:
         self._setting = setting
         self._encoders = encoders
@@ -63,6 +75,10 @@ class ServedModels:
         self._indexes = indexes
         self._active: Served | None = None
         self._first: BackgroundEncoder | None = None
+        self._load_tower = load_tower
+        self._tower: TextReader | None = None
+        self._towers: dict[int, tuple[TextReader | None, str | None]] = {}
+        self._tower_lock = threading.Lock()
         self._banks: dict[int, FloatArray] = {}
         self._awaited: dict[int, int] = {}
         self._complaint: str | None = None
@@ -107,7 +123,8 @@ class ServedModels:
         """Of the model that answers or, while none does, of the one that is to."""
         active, first = self._active, self._first
         if active is not None:
-            return replace(active.model.status, message=self._complaint)
+            tower = active.tower.space.model if active.tower else None
+            return replace(active.model.status, message=self._complaint or active.complaint, text_model=tower)
         if first is None:
             return ModelStatus(self._setting, ModelState.LOADING)
         # Ready is what can answer: it has an index and a bank of neutral texts as well.
@@ -195,19 +212,38 @@ class ServedModels:
         encoder = model.get()
         if encoder.space != kept.space:
             raise ModelUnavailable(f"The files of {kept.space.model} were replaced. Choose it again to fill it anew.")
-        bank = self._bank_of(encoder, kept.id)
+        tower, complaint = self._tower_for(encoder, kept.id)
+        bank = self._bank_of(tower or encoder, kept.id, neutral_digest(tower.space.fingerprint if tower else ""))
         self.index(kept).use_bank(bank)
-        return Served(model, kept, bank)
+        return Served(model, kept, bank, tower, complaint)
 
-    def _bank_of(self, encoder: Encoder, space_id: int) -> FloatArray:
-        """Vectors of the neutral texts: made once for each space."""
+    def _tower_for(self, encoder: Encoder, space_id: int) -> tuple[TextReader | None, str | None]:
+        """What reads texts for a space instead of its own model, if that is set and belongs to it; else why not."""
+        with self._tower_lock:
+            if space_id not in self._towers:
+                self._towers[space_id] = self._fitting_tower(encoder)
+            return self._towers[space_id]
+
+    def _fitting_tower(self, encoder: Encoder) -> tuple[TextReader | None, str | None]:
+        if self._load_tower is None:
+            return None, None
+        try:
+            self._tower = self._tower or self._load_tower()
+            complaint = complaint_about(self._tower, encoder)
+        except ModelUnavailable as error:
+            complaint = f"{error} Words are read by {encoder.space.model} itself."
+        if complaint:
+            log.warning("%s", complaint)
+        return (None, complaint) if complaint else (self._tower, None)
+
+    def _bank_of(self, reader: TextReader, space_id: int, digest: str) -> FloatArray:
+        """Vectors of the neutral texts, read as queries are: made once for each space."""
         if space_id not in self._banks:
-            digest = neutral_digest()
             bank = self._vectors.bank(space_id, digest)
             if bank is None:
                 texts = neutral_texts()
                 parts = (texts[start : start + BANK_BATCH] for start in range(0, len(texts), BANK_BATCH))
-                bank = np.concatenate([encoder.encode_texts(part) for part in parts])
+                bank = np.concatenate([reader.encode_texts(part) for part in parts])
                 self._vectors.keep_bank(space_id, digest, bank)
             self._banks[space_id] = bank
         return self._banks[space_id]

@@ -59,19 +59,13 @@ class Encoder(Protocol):
         ...
 
 
-class SentenceTransformerEncoder:
-    """An `Encoder` over any model that `SentenceTransformer` loads for both text and images."""
+class TextTower:
+    """Reads texts with any model that `SentenceTransformer` loads for them. Safe to call from several threads."""
 
     def __init__(self, model: SentenceTransformer, name: str, fingerprint: str) -> None:
         self.model = model
         self._lock = threading.Lock()  # a fast tokenizer must not be used twice at once ("Already borrowed")
-        dimension = self.encode_texts(["a photo"]).shape[1]
-        self.space = EmbeddingSpace(name, fingerprint, dimension)
-        self.side = self._input_side()
-        self.batch = BATCH if model.device.type == "cpu" else self._fitting_batch()
-
-    def encode_images(self, images: Sequence[Image.Image]) -> FloatArray:
-        return self._encode(list(images))
+        self.space = EmbeddingSpace(name, fingerprint, self.encode_texts(["a photo"]).shape[1])
 
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:
         # The explicit form: a bare string that looks like a URL or a path would be fetched or opened as a picture.
@@ -93,6 +87,18 @@ class SentenceTransformerEncoder:
             else value
             for name, value in features.items()
         }
+
+
+class SentenceTransformerEncoder(TextTower):
+    """An `Encoder` over any model that `SentenceTransformer` loads for both text and images."""
+
+    def __init__(self, model: SentenceTransformer, name: str, fingerprint: str) -> None:
+        super().__init__(model, name, fingerprint)
+        self.side = self._input_side()
+        self.batch = BATCH if model.device.type == "cpu" else self._fitting_batch()
+
+    def encode_images(self, images: Sequence[Image.Image]) -> FloatArray:
+        return self._encode(list(images))
 
     def in_bf16(self) -> SentenceTransformerEncoder:
         """The same in bfloat16: twice as fast, on processors that compute in it."""
@@ -174,10 +180,7 @@ def _load_folder(folder: Path, name: str, compiled: Compiled | None) -> Encoder:
     record = read(compiled.folder, digest, compiled.precision) if compiled else None
     if compiled and record and record.space.model == name and (encoder := load(compiled.folder, record)):
         return encoder
-    try:
-        model = _construct(folder)
-    except Exception as error:
-        raise ModelUnavailable(f"The model in {folder} can't be loaded: {first_line(error)}") from error
+    model = _construct(folder)
     if not (model.supports("image") and model.supports("text")):
         raise ModelUnavailable(f"The model {name} does not read both pictures and text. Choose a CLIP-like model.")
     return SentenceTransformerEncoder(model, name, digest)
@@ -195,7 +198,28 @@ def improved(encoder: Encoder, compiled: Compiled) -> tuple[Encoder, Choice] | N
     return encoder, record.choice
 
 
+def load_text_tower(name: str) -> TextTower:
+    """Load a model that reads texts: a folder, or a name on the hub. Raises `ModelUnavailable`."""
+    _quiet_libraries()
+    share_cores()
+    folder = folder_of(name, Path())
+    if folder is None and is_folder_name(name):
+        raise ModelUnavailable(f"There is no model folder {name} (GLIMPSE_TEXT_MODEL).")
+    folder = folder or fetch(name)
+    model = _construct(folder)
+    if not model.supports("text"):
+        raise ModelUnavailable(f"The model {name} reads no text (GLIMPSE_TEXT_MODEL).")
+    return TextTower(model, folder.name if Path(name).expanduser().is_dir() else short(name), fingerprint(folder))
+
+
 def _construct(folder: Path) -> SentenceTransformer:
+    try:
+        return _loaded(folder)
+    except Exception as error:
+        raise ModelUnavailable(f"The model in {folder} can't be loaded: {first_line(error)}") from error
+
+
+def _loaded(folder: Path) -> SentenceTransformer:
     import torch
     from sentence_transformers import SentenceTransformer
     from transformers.utils.logging import disable_progress_bar

@@ -53,9 +53,9 @@ def neutral_texts() -> tuple[str, ...]:
     return tuple(files(__package__).joinpath("neutral.txt").read_text("utf-8").split("\n")[:-1])
 
 
-def neutral_digest() -> str:
-    """Which texts the bank is made of."""
-    return hashlib.sha256("\n".join(neutral_texts()).encode()).hexdigest()
+def neutral_digest(reader: str = "") -> str:
+    """Which texts the bank is made of, and which text tower has read them, where it is not the model's own."""
+    return hashlib.sha256("\n".join((*neutral_texts(), *([reader] if reader else []))).encode()).hexdigest()
 
 
 def stances(vectors: FloatArray, bank: FloatArray) -> FloatArray:

@@ -185,6 +185,7 @@ class ModelBody(BaseModel):
     space: str | None = Field(description="Fingerprint of its embedding space.")
     state: ModelState
     message: str | None
+    text_model: str | None = Field(description="The model that reads texts instead of it.")
     choice: ChoiceBody | None = Field(description="Null until the fastest faithful way to run it is found.")
 
 
@@ -304,6 +305,7 @@ def status_body(library: str, status: LibraryStatus) -> StatusBody:
             space=model.space.fingerprint if model.space else None,
             state=model.state,
             message=model.message,
+            text_model=model.text_model,
             choice=choice_body(model.choice) if model.choice else None,
         ),
         images=CountsBody(

@@ -320,7 +320,6 @@ def test_there_is_no_way_back_from_the_first_model(switches: Switches) -> None:
 def test_all_pictures_are_embedded_anew_in_place(
     old: int, images: Images, vectors: Vectors, switches: Switches
 ) -> None:
-    vectors.keep_bank(old, "t", unit_vectors(1))
     switches.anew()
     told = switches.read()
     assert told.filling is not None
@@ -335,7 +334,6 @@ def test_all_pictures_are_embedded_anew_in_place(
     assert images.counts() == Counts(indexed=5)
     assert switches.read().wanted is None
     assert switches.read().previous is None
-    assert vectors.bank(old, "t") is None, "made anew as well"
 
 
 @pytest.mark.usefixtures("old")

@@ -19,6 +19,7 @@ from app.library.serving import ServedModels
 from app.models import Counts, EmbeddingSpace, FloatArray, Match, ModelState
 from app.vectors.background import Encoders
 from app.vectors.encoder import Encoder
+from app.vectors.relevance import neutral_digest
 from app.vectors.snapshots import IndexCache
 from tests.encoders import ColourEncoder, FailingEncoder
 from tests.library.conftest import Rooms
@@ -329,6 +330,58 @@ def test_choosing_what_serves_ends_a_filling(running: Running, rooms: Rooms) -> 
     running.chooser.use("rotated")
     running.chooser.use("colours")
     assert rooms.switches.read().wanted is None
+
+
+# -- another text tower
+
+
+class Spanish(ColourEncoder):
+    """Reads "rojo" as "red", in the space of the colours."""
+
+    def __init__(self) -> None:
+        super().__init__("spanish", "tower")
+
+    def encode_texts(self, texts):  # type: ignore[no-untyped-def]
+        return super().encode_texts([text.replace("rojo", "red") for text in texts])
+
+
+def with_tower(running: Running, load_tower: Callable[[], Encoder]) -> ServedModels:
+    rooms = running.rooms
+    arguments = (running.encoders, rooms.vectors, rooms.switches, running.indexes)
+    models = ServedModels("colours", *arguments, load_tower)
+    models.follow()
+    running.searcher._models = models
+    return models
+
+
+def test_another_tower_reads_the_words_and_no_picture_is_embedded_again(running: Running, rooms: Rooms) -> None:
+    serving = rooms.vectors.serving()
+    assert serving is not None
+    before, bank = rooms.vectors.log(serving.id).newest(), rooms.vectors.bank(serving.id)
+    english = running.searcher.by_text("something red")
+    models = with_tower(running, Spanish)
+    assert running.searcher.by_text("something rojo").matches == english.matches
+    assert models.status.text_model == "spanish"
+    assert models.status.message is None
+    assert rooms.vectors.log(serving.id).newest() == before
+    assert rooms.vectors.bank(serving.id, neutral_digest()) is None, "the neutral texts belong to the pair"
+    own = rooms.vectors.bank(serving.id, neutral_digest("tower"))
+    assert own is not None
+    assert bank is not None
+    assert np.allclose(own, bank)
+
+
+def test_a_tower_that_does_not_belong_there_is_not_used(running: Running) -> None:
+    models = with_tower(running, lambda: Renamed(Rotated(), "stranger"))
+    assert running.first("red") == ("red", "colours")
+    assert "stranger does not belong to colours" in (models.status.message or "")
+    assert models.status.text_model is None
+
+
+def test_a_tower_that_cannot_be_had_leaves_the_model_its_own(running: Running) -> None:
+    models = with_tower(running, lambda: load("nonsense"))
+    assert running.first("red") == ("red", "colours")
+    assert models.status.message == "There is no model nonsense. Words are read by colours itself."
 
 
 # -- the list

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,34 @@ def save_as_sentence_transformers(source: Path, folder: Path) -> Path:
 
     SentenceTransformer(str(source), device="cpu", local_files_only=True).save(str(folder))
     assert (folder / "modules.json").exists()
+    return folder
+
+
+def save_digits_tower(clip: Path, folder: Path) -> Path:
+    """A tiny CLIP's twin that knows a second language: it reads ``0 1 2`` as its twin reads ``a b c``."""
+    import torch
+    from transformers import CLIPModel
+
+    shutil.copytree(clip, folder)
+    model = CLIPModel.from_pretrained(folder)
+    vocabulary = json.loads((folder / "vocab.json").read_text())
+    with torch.no_grad():
+        tokens = model.text_model.embeddings.token_embedding.weight
+        for letter, digit in zip("abcdefghij", "0123456789", strict=True):
+            for end in ("", "</w>"):
+                tokens[vocabulary[digit + end]] = tokens[vocabulary[letter + end]]
+    model.save_pretrained(folder)
+    return folder
+
+
+def save_sentence_model(folder: Path, dimension: int) -> Path:
+    """A tiny BERT with pooling and a dense layer, built as `clip-ViT-B-32-multilingual-v1` is: texts alone."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Dense, Pooling, Transformer
+
+    bert = Transformer(str(save_text_only_model(folder.with_name(f"{folder.name}-bert"))))
+    width = bert.get_embedding_dimension()
+    SentenceTransformer(modules=[bert, Pooling(width), Dense(width, dimension)], device="cpu").save(str(folder))
     return folder
 
 
