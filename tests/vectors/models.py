@@ -23,6 +23,14 @@ def save_tiny_clip(folder: Path, seed: int = 0, spread: float = 1.0) -> Path:
     return _save_clip(folder, seed, text, vision, DIMENSION)
 
 
+def save_slow_clip(folder: Path, seed: int = 0) -> Path:
+    """A CLIP of some 20 MB that takes a good part of a second for each batch of pictures."""
+    layers = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text = {**layers, "vocab_size": 2 * len(LETTERS) + 2, "max_position_embeddings": 77}
+    vision = {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 6, "num_attention_heads": 4}
+    return _save_clip(folder, seed, text, {**vision, "image_size": 224, "patch_size": 16}, DIMENSION)
+
+
 def save_vit_b_32(folder: Path, seed: int = 0) -> Path:
     """A CLIP with the architecture of ViT-B/32 (arXiv 2103.00020), 600 MB: random weights cost what trained ones do."""
     return _save_clip(folder, seed, {"vocab_size": 49408}, {"image_size": 224, "patch_size": 32}, 512)
