@@ -16,13 +16,14 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import update
 
+from app.catalog.switching import Switches
 from app.catalog.tables import vectors as log_table
 from app.config import Settings
 from app.errors import EngineUnavailable
 from app.library.engine_filling import EngineFilling
 from app.library.query import parse
 from app.main import create_doctor
-from app.models import FloatArray
+from app.models import EmbeddingSpace, FloatArray
 from app.vectors.engine import Engine, Points, Reached, as_tests
 from app.vectors.engines import open_engine
 from app.vectors.qdrant import Qdrant
@@ -262,6 +263,24 @@ def test_with_other_neutral_texts_what_relevance_needs_is_written_again(small: L
 def _by_id(points: Points) -> Points:
     order = np.argsort(points.ids)
     return Points(points.ids[order], points.vectors[order], points.stances[order], ())
+
+
+def test_the_space_of_the_next_model_is_in_the_engine_before_it_serves(small: Library) -> None:
+    switches, other = Switches(small.database), EmbeddingSpace("other", "2", DIMENSION)
+    switches.want("other")
+    switches.begin("other", other, "other")
+    filling = switches.read().filling
+    assert filling is not None
+    small.vectors.keep_bank(filling.id, neutral_digest(), BANK)
+    ids = switches.claim("w", filling, 0, 0, PICTURES)
+    switches.fill("w", filling, dict(zip(ids, unit_vectors(len(ids), DIMENSION, seed=3), strict=True)))
+    newest = small.vectors.log(filling.id).newest()
+    assert not small.indexes.has_read(filling.id, other, newest)
+    small.follow()
+    assert small.indexes.has_read(filling.id, other, newest)
+    engine = small.indexes.engine(filling.id, other)
+    wait_for(lambda: engine.count() == len(ids))
+    engine.empty()
 
 
 def test_nothing_is_written_while_there_is_nothing_new(small: Library) -> None:
