@@ -39,12 +39,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(folder: Path, *arguments: str, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A command on the library in ``folder``."""
+def run(folder: Path, *arguments: str, code: int = 0, hub: str | None = None) -> subprocess.CompletedProcess[str]:
+    """A command on the library in ``folder``; models come from the ``hub`` at this address, or from nowhere."""
+    online = {"HF_ENDPOINT": hub, "HF_HUB_OFFLINE": "0"} if hub else {}
     ended = subprocess.run(
         [sys.executable, "run.py", "--data", str(folder), *arguments],
         cwd=PROJECT,
-        env=clean_environment(folder.parent) | environment,
+        env=clean_environment(folder.parent) | online,
         capture_output=True,
         text=True,
         timeout=180,
@@ -185,24 +186,23 @@ def test_a_model_is_fetched_listed_and_chosen_without_its_other_files(models: Pa
     hub, data = Hub(tiny__clip=folder, tiny__pickled=tmp_path / "pickled"), tmp_path / "data"
     (tmp_path / "pickled").mkdir()
     (tmp_path / "pickled" / "pytorch_model.bin").write_bytes(b"x")
-    online = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0"}
     try:
-        told = run(data, "models", "fetch", "tiny/clip", **online)
+        told = run(data, "models", "fetch", "tiny/clip", hub=hub.url)
         assert (told.stdout, told.stderr) == ("", "tiny/clip is here.\n"), "no bar where there is no terminal"
         assert any(name.endswith("model.safetensors") for name in hub.asked)
         assert not {"README.md", "pytorch_model.bin", "open_clip_model.safetensors", "modeling.py"} & set(hub.asked)
         hub.asked.clear()
-        assert "was here already" in run(data, "models", "fetch", "tiny/clip", **online).stderr
+        assert "was here already" in run(data, "models", "fetch", "tiny/clip", hub=hub.url).stderr
         assert hub.asked == []
-        missing = run(data, "models", "fetch", "tiny/nothing", code=1, **online).stderr
+        missing = run(data, "models", "fetch", "tiny/nothing", code=1, hub=hub.url).stderr
         assert "tiny/nothing" in missing
         assert "the hub has no such model" in missing
-        pickled = run(data, "models", "fetch", "tiny/pickled", code=1, **online).stderr
+        pickled = run(data, "models", "fetch", "tiny/pickled", code=1, hub=hub.url).stderr
         assert "safetensors" in pickled
         hub.repositories["tiny/huge"] = folder
         largest = next(name for name in map(str, _names(folder)) if name.endswith("model.safetensors"))
         hub.claims[largest] = 10**15
-        full = run(data, "models", "use", "tiny/huge", code=1, **online).stderr
+        full = run(data, "models", "use", "tiny/huge", code=1, hub=hub.url).stderr
         assert "1,000,000,000 MB" in full
         assert "are free in" in full
     finally:
@@ -222,8 +222,8 @@ def _names(folder: Path) -> Iterator[Path]:
 def test_a_model_that_cannot_be_had_changes_nothing_and_ends_with_1(tmp_path: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        nobody = {"HF_ENDPOINT": f"http://127.0.0.1:{closed.getsockname()[1]}", "HF_HUB_OFFLINE": "0"}
-        told = run(tmp_path / "data", "models", "use", "clip-ViT-B-32", code=1, **nobody)
+        nobody = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        told = run(tmp_path / "data", "models", "use", "clip-ViT-B-32", code=1, hub=nobody)
     assert "The model clip-ViT-B-32" in told.stderr
     assert "the hub did not answer" in told.stderr
     status = json.loads(run(tmp_path / "data", "status", "--json").stdout)
