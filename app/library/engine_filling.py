@@ -12,7 +12,6 @@ from app.catalog.vectors import KeptSpace, Vectors
 from app.errors import EngineUnavailable, InvalidInput
 from app.library.following import Follower
 from app.models import FloatArray
-from app.vectors.relevance import neutral_digest
 from app.vectors.shared import SharedIndex, SharedIndexes
 
 ASKED = 20
@@ -51,7 +50,7 @@ class EngineFilling:
     def run(self, tell: Callable[[str], object] = lambda _how_far: None) -> list[Comparison]:
         """Follow the log to its end, then compare. Raises `EngineUnavailable`; run again, it goes on where it was."""
         searched = self._vectors.searched()
-        spaces = [kept for kept in searched if self._vectors.bank(kept.id, neutral_digest()) is not None]
+        spaces = [kept for kept in searched if self._vectors.bank(kept.id) is not None]
         if not spaces:
             raise InvalidInput("No picture was ever searchable here. Start the server once, and move it then.")
         self._follow(tell)
@@ -84,7 +83,7 @@ class EngineFilling:
 
     def _queries(self, kept: KeptSpace) -> FloatArray:
         """Texts of the bank, and the first pictures of the log."""
-        bank = self._vectors.bank(kept.id, neutral_digest())
+        bank = self._vectors.bank(kept.id)
         texts = [] if bank is None else list(bank[np.linspace(0, len(bank) - 1, ASKED).astype(np.int64)])
         first = next(self._vectors.log(kept.id).entries(0), [])
         pictures = [entry.vector for entry in first if entry.vector is not None][:ASKED]
