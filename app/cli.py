@@ -301,7 +301,9 @@ def import_(
 
 @cli.command()
 def watch(
-    paths: Annotated[list[Path] | None, typer.Argument(help="Folders; else those of GLIMPSE_WATCH.")] = None,
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Folders; else those of GLIMPSE_WATCH.", file_okay=False)
+    ] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="Leave out, such as `*.png` or `*/private/*`.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Look once, take in what is whole, and end.")] = False,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,

@@ -112,10 +112,10 @@ class Watcher:
         return waiting
 
     def _below(self, folder: Path) -> Iterable[Path]:
-        return folders_below(folder, self._exclude) if folder.is_dir() else ()
+        return folders_below(folder.resolve(), self._exclude) if folder.is_dir() else ()
 
     def _look_into(self, folder: Path) -> bool:
-        known = self._imports.under(Source(folder, (0, 0)).name)
+        known = self._imports.under(Source(folder.resolve(), (0, 0)).name)  # it may be a link
         if not folder.is_dir():
             return self._complain(folder, NOT_THERE)
         found = list(find_sources([folder], self._exclude, self._library))

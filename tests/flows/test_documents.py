@@ -5,6 +5,7 @@ Boxes marked ``sh`` are run line by line; those marked ``console`` need root, Do
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -164,6 +165,19 @@ def reader(tmp_path: Path, server: Server) -> Iterator[Reader]:
     yield Reader(tmp_path / "home", server)
     server.run("password", "--remove")
     wait_for(lambda: server.client.get("/api/v1/status").status_code == 200)
+
+
+def test_the_answers_in_the_api_page_have_the_fields_that_they_have(server: Server) -> None:
+    text = (PROJECT / "docs" / "api.md").read_text("utf-8")
+    [shown] = [json.loads(box) for box in boxes(text, "json")]
+    answer = server.client.post("/api/v1/images", files={"files": ("red.jpg", picture("red", (320, 240)))}).json()
+    assert shown.keys() == answer.keys()
+    assert shown["results"][0].keys() == answer["results"][0].keys()
+    found = server.client.get("/api/v1/search", params={"q": "something red"}).json()
+    explained = set(re.findall(r"^\| `(\w+)` \|", text, re.M))
+    assert explained == {"score", "relevance", "band", "why"}
+    assert explained <= found["results"][0].keys()
+    assert {"matches", "indexed", "total", "model", "next"} <= found.keys()
 
 
 @pytest.mark.timeout(600)

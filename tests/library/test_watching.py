@@ -198,6 +198,24 @@ def test_links_in_a_circle_and_excluded_folders_are_not_followed(rooms: Rooms, d
     assert watch.names == ["red.jpg"]  # and no original of the library, which lies below as well
 
 
+def test_a_link_to_a_folder_may_be_watched_like_the_folder(
+    rooms: Rooms, disk: Path, tmp_path: Path, read: list[str]
+) -> None:
+    (tmp_path / "link").symlink_to(disk)
+    put(disk / "red.jpg", picture("red"))
+    put(disk / "broken.jpg", text_file())
+    watch = Watch(rooms, tmp_path / "link")
+    seen = watch.look()
+    assert (seen.folder, seen.files, seen.refused) == (str(tmp_path / "link"), 2, 1)
+    rooms.intake.remove(1)
+    read.clear()
+    assert (watch.look().refused, watch.names) == (1, [])
+    assert "broken.jpg" not in read
+    (disk / "red.jpg").unlink()
+    (tmp_path / "link").unlink()
+    assert "Is its disk plugged in?" in (watch.look().message or "")
+
+
 def test_one_folder_that_cannot_be_looked_into_does_not_hinder_others(
     rooms: Rooms, disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
