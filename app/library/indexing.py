@@ -68,8 +68,7 @@ class Indexer:
             yield list(fetchers.map(held.enter_context, files))
 
     def _keep(self, image: Image, prepared: pictures.Prepared) -> None:
-        for width, data in sorted(prepared.thumbnails.items()):  # the smallest tells a later start of the others
-            self._store.save_thumbnail(image.md5, width, data)
+        self._store.save_thumbnails(image.md5, prepared.thumbnails)
         facts = PreparedFacts(prepared.width, prepared.height, prepared.taken_at, prepared.camera, prepared.captions)
         if not self._images.record_prepared(self._worker, image.id, facts):  # deleted meanwhile, perhaps
             self._images.unless_known(image.md5, lambda: self._store.remove_thumbnails(image.md5, THUMBNAIL_WIDTHS))

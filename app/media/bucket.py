@@ -15,7 +15,8 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
@@ -202,6 +203,12 @@ class Bucket(Store):
         name = thumbnail_name(md5, width)
         with self.asking():
             obstore.put(self.quick, name, data, attributes=_attributes(name), use_multipart=False)
+
+    def save_thumbnails(self, md5: str, thumbnails: Mapping[int, bytes]) -> None:
+        """All at once, since each waits for an answer; a later start does not look for them here."""
+        with ThreadPoolExecutor(max(1, len(thumbnails))) as senders:
+            for sent in [senders.submit(self.save_thumbnail, md5, *item) for item in thumbnails.items()]:
+                sent.result()
 
     # -- reading ------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ import os
 import re
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -180,6 +180,11 @@ class Store(ABC):
     @abstractmethod
     def save_thumbnail(self, md5: str, width: int, data: bytes) -> None:
         """Write a derivative: whole or not at all."""
+
+    def save_thumbnails(self, md5: str, thumbnails: Mapping[int, bytes]) -> None:
+        """Write the derivatives of a picture, by width; the smallest first: it tells a later start of the others."""
+        for width, data in sorted(thumbnails.items()):
+            self.save_thumbnail(md5, width, data)
 
     @abstractmethod
     def take_over(self, source: Path, name: str) -> None:

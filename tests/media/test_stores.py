@@ -134,6 +134,13 @@ def test_a_derivative_is_replaced_whole(store: Store) -> None:
     assert not store.has_thumbnail(MD5, 640)
 
 
+def test_the_derivatives_of_a_picture_are_written_together(store: Store) -> None:
+    store.save_thumbnails(MD5, {640: b"larger", 256: b"small"})
+    assert [store.thumbnail_bytes(MD5, width) for width in (256, 640)] == [b"small", b"larger"]
+    store.save_thumbnails(OTHER, {})
+    assert not store.has_thumbnail(OTHER, 256)
+
+
 def test_what_is_not_there(store: Store) -> None:
     assert store.size(MD5, "jpeg") is None
     assert not store.has_thumbnail(MD5, 256)
