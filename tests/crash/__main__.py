@@ -53,6 +53,7 @@ def in_words(rounds: list[Round]) -> str:
         f"{len(rounds)} rounds, {sum(each.answered for each in rounds):,} answered requests, "
         f"{sum(each.open for each in rounds):,} pictures in requests that were cut off, "
         f"{sum(each.found for each in rounds):,} searches by own vectors, "
+        f"{sum(each.given_up for each in rounds):,} pictures given up after three kills and retried, "
         f"{sum(each.seconds for each in rounds) / 60:.0f} minutes: nothing lost, nothing left over."
     )
 

@@ -18,6 +18,11 @@ from tests.crash.ledger import Picture, State
 from tests.flows.processes import Server
 
 
+def was_given_up(image: dict[str, Any]) -> bool:
+    """Whether it was claimed by three workers that were killed: nobody can know that it was not to blame."""
+    return "stopped the program" in str(image["reason"])
+
+
 class Audit:
     """Of one library. ``pictures``: all that were ever handed in."""
 
@@ -50,7 +55,7 @@ class Audit:
         for md5, picture in self._pictures.items():
             state, item = shown.get(md5, (State.ABSENT, {}))
             assert state in picture.may_be, f"{picture} is {state.value}"
-            assert item.get("state") != "failed", item
+            assert item.get("state") != "failed" or was_given_up(item), item
             if item and len(picture.may_be) == 1:
                 assert (item["id"], item["filename"]) == (picture.id, picture.shown_as), f"{picture} is {item}"
         return shown

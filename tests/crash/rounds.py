@@ -43,7 +43,8 @@ class Round:
     """What happened in one.
 
     So many requests were ``answered``; what became of so many pictures was ``open``, since a request for them was not.
-    After it so many were ``kept`` and in the trash (``trashed``), and so many of them found by their own vectors.
+    After it so many were ``kept`` and in the trash (``trashed``), and so many of them found by their own vectors. So many
+    had been claimed by three workers that were killed, were ``given_up`` therefore, and tried again as a person would.
     """
 
     number: int
@@ -53,6 +54,7 @@ class Round:
     kept: int
     trashed: int
     found: int
+    given_up: int
     seconds: float
 
 
@@ -83,11 +85,10 @@ class Rounds:
             killed += self._start_again()
         audit = Audit(self.server, self.pictures)
         audit.first_look()
-        if settle:
-            wait_for(self._is_settled)
+        given_up = self._settle() if settle else 0
         found = audit.whole(restarted)
         kept, trashed = self._number_of(State.KEPT), self._number_of(State.TRASHED)
-        return Round(number, killed, answered, unanswered, kept, trashed, found, time.monotonic() - began)
+        return Round(number, killed, answered, unanswered, kept, trashed, found, given_up, time.monotonic() - began)
 
     def _work_until_killed(self) -> tuple[str, int]:
         """Who was killed, and how many requests were answered until then."""
@@ -138,13 +139,24 @@ class Rounds:
         self.server.start()
         return again
 
+    def _settle(self) -> int:
+        """Wait until everything is indexed. Returns how many pictures had been given up, and were tried again."""
+        given_up = 0
+
+        def settled() -> bool:
+            nonlocal given_up
+            counts = self.server.counts()
+            if counts["failed"]:
+                given_up += counts["failed"]
+                assert self.server.client.post("/problems/retry").status_code == 303
+            return counts["total"] == counts["indexed"]
+
+        wait_for(settled, 120)
+        return given_up
+
     def _is_indexing(self) -> bool:
         counts = self.server.counts()
         return counts["pending"] + counts["prepared"] == 0 or counts["indexed"] > 0
-
-    def _is_settled(self) -> bool:
-        counts = self.server.counts()
-        return counts["pending"] + counts["prepared"] == 0
 
     @property
     def pictures(self) -> list[Picture]:
