@@ -437,9 +437,9 @@ async def _running(
             return
         for process in beside:
             process.start()
-        library.models.settle()
+        _persist(library.models.settle, stopping)
         _in_thread(lambda: _follow(library, stopping))
-        _recover(library, stopping)
+        _persist(library.intake.recover, stopping)
         if settings.demo:
             _fill_with_demo(library, stopping)
 
@@ -459,13 +459,14 @@ def _in_thread(work: Callable[[], None]) -> None:
     threading.Thread(target=work, daemon=True).start()
 
 
-def _recover(library: Library, stopping: threading.Event) -> None:
+def _persist(work: Callable[[], object], stopping: threading.Event) -> None:
+    """Do what each start has to do; later, if disk, catalog or storage are out of reach."""
     while not stopping.is_set():
         try:
-            library.intake.recover()
+            work()
             return
-        except StorageUnavailable as error:
-            log.warning("what a crash left behind is looked after later reason=%s", error)
+        except (StorageUnavailable, CatalogUnavailable, OSError) as error:
+            log.warning("work of the start is put off reason=%s", error)
             stopping.wait(TEND_SECONDS)
 
 

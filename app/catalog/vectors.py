@@ -62,6 +62,9 @@ class Vectors:
         Vectors of other spaces stay, and are not searched. Where it was another one before, each prepared picture
         counts as indexed only if it has a vector in this one. `app.catalog.switching` changes over without that gap.
         """
+        serving = self.serving()
+        if serving is not None and (serving.space, serving.source) == (space, source):
+            return serving.id  # as at most starts: nothing to wait for where somebody holds the catalog
         with self._database.writing() as connection:
             take_turn(connection, "spaces")
             space_id = space_row(connection, space, source)

@@ -43,8 +43,8 @@ class Round:
     """What happened in one.
 
     So many requests were ``answered``; what became of so many pictures was ``open``, since a request for them was not.
-    After it so many were ``kept`` and in the trash (``trashed``), and so many of them found by their own vectors. So many
-    had been claimed by three workers that were killed, were ``given_up`` therefore, and tried again as a person would.
+    After it so many were ``kept`` and in the trash (``trashed``), and so many of them found by their own vectors. So
+    many had been ``given_up``, since three workers were killed that had claimed them, and were tried again.
     """
 
     number: int

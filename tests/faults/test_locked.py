@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import count
@@ -14,6 +15,7 @@ import pytest
 from app.catalog.images import Images
 from app.config import Settings
 from tests.conftest import Glimpse, running, wait_for
+from tests.library.conftest import md5
 from tests.pictures import picture
 from tests.web.html import page
 
@@ -100,6 +102,18 @@ def test_who_holds_it_for_a_short_while_is_waited_for(glimpse: Glimpse, monkeypa
         other.execute("ROLLBACK")
         uploading.join(60)
         assert outcomes == ["added"]
+
+
+def test_a_start_finishes_later_what_a_crash_left_behind(glimpse: Glimpse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.main.TEND_SECONDS", 0.1)
+    left = glimpse.settings.images / md5(BLUE[1])[:2] / f"{md5(BLUE[1])}.jpeg"
+    left.parent.mkdir(exist_ok=True)
+    left.write_bytes(BLUE[1])
+    with held(glimpse.settings) as other, running(glimpse.settings) as started:
+        assert started.counts()["total"] == 1
+        time.sleep(1)  # longer than it is tried at first
+        other.execute("ROLLBACK")
+        wait_for(lambda: started.counts()["total"] == 2)
 
 
 def test_a_worker_tries_again(
