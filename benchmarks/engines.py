@@ -1,4 +1,4 @@
-"""Vector engines beside FAISS in one run: how fast the log fills them, time and recall of searches.
+"""Vector engines beside FAISS, a part of `scale`: how fast the log fills them, time and recall of searches.
 
 The library is that of the benchmark `growth`, in a real catalog, at 1,000,000 pictures (20,000 with --quick, where
 pgvector is made to use its index as if that were many). Milvus and PostgreSQL are those of `requirements-engines.txt`
@@ -7,7 +7,6 @@ and CONTRIBUTING.md, on the same machine and with their default settings; an eng
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -45,9 +44,9 @@ PATIENCE = 3600.0
 """Seconds that an engine may take to show and index everything."""
 
 
-def run(arguments: argparse.Namespace) -> Iterator[Table]:
-    size, rounds = (20_000, 60) if arguments.quick else (1_000_000, 200)
-    if arguments.quick:
+def compared(quick: bool) -> Iterator[Table]:
+    size, rounds = (20_000, 60) if quick else (1_000_000, 200)
+    if quick:
         pgvector.EXACT_UP_TO = size // 2
     bank, queries = texts_and_queries()
     made = np.concatenate([pictures(bank, min(BUILT, size - start), start) for start in range(0, size, BUILT)])

@@ -2,6 +2,8 @@
 
 Workers are processes that do nothing but talk to the catalog: no decoding, no model. Every commit is on disk.
 PostgreSQL is the one of `requirements-engines.txt`, on the machine of the workers, with its default settings.
+
+Then vector engines beside FAISS: `benchmarks/engines.py`.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from app.catalog.images import Images, PreparedFacts
 from app.catalog.tables import images
 from app.catalog.vectors import Vectors
 from app.models import EmbeddingSpace, ImageState
+from benchmarks import engines
 from benchmarks.measure import Table
 from benchmarks.synthetic import unit_vectors
 from tests.engines import needs
@@ -69,6 +72,7 @@ def run(arguments: argparse.Namespace) -> Iterator[Table]:
         tuple(rows),
         "indexed: claimed, facts recorded one by one, claimed again, recorded with a vector of 512",
     )
+    yield from engines.compared(arguments.quick)
 
 
 def _rate(url: str, work: Work, workers: int, pictures: int) -> float:
