@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -37,11 +38,19 @@ WIDEST = 1000
 ANSWER_SECONDS = 5
 WORK_SECONDS = 120
 """Writing may take this long: it waits while the index is built."""
+SURE_SECONDS = 1.0
+"""A connection that was used within this time is not tried before it is used again."""
 LINKS, BUILD_WIDTH = 16, 128
 """m and ef_construction of HNSW (Malkov and Yashunin 2018, arXiv 1603.09320)."""
 BUILD_MEMORY = "512MB"
 """maintenance_work_mem for building: a graph that does not fit is built several times as slowly."""
 STANCES = ("mean", "spread", "rival")
+BY_GRAPH = """
+SELECT set_config('enable_seqscan', 'off', true), set_config('hnsw.ef_search', %s, true),
+    set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.max_scan_tuples', '2147483647', true),
+    set_config('hnsw.scan_mem_multiplier', '64', true)
+"""
+"""For this transaction: go on until there are enough, within 64 times work_mem, 256 MB by default."""
 NEAREST = """
 SELECT id, -(vector::vector <#> %(query)s::vector), mean, spread, rival FROM (
     SELECT * FROM (SELECT * FROM {table} {where} {fence}) allowed
@@ -63,23 +72,20 @@ class Pgvector:
         self._url = url
         self._name = name
         self._dimension = dimension
-        self._idle: list[Connection[Any]] = []
+        self._idle: list[tuple[Connection[Any], float]] = []  # and since when (monotonic)
         self._lock = threading.Lock()
         self._made = False
         self._closed = False
 
     def search(self, vector: FloatArray, k: int, allowed: Filter | None) -> Hits:
         with self._answering() as connection:
-            if not self._exists(connection):
+            there, indexed = self._tables(connection)
+            if not there:
                 return _hits([])
             where, values = _where(allowed)
-            indexed = self._has_graph(connection)
             one_by_one = indexed and allowed is not None and self._few(connection, where, values)
             if indexed and not one_by_one:
-                connection.execute("SELECT set_config('hnsw.ef_search', %s, true)", [str(min(k, WIDEST))])
-                connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
-                connection.execute("SET LOCAL hnsw.max_scan_tuples = 2147483647")
-                connection.execute("SET LOCAL enable_seqscan = off")
+                connection.execute(BY_GRAPH, [str(min(k, WIDEST))])
             fence = self._sql("OFFSET 0" if one_by_one else "")  # behind which no index is looked for
             nearest = self._sql(NEAREST, where=where, fence=fence)
             found = connection.execute(nearest, values | {"query": _text(vector), "k": k})
@@ -147,7 +153,7 @@ class Pgvector:
             # Nobody else builds it already, which takes hours over many millions.
             alone = connection.execute("SELECT pg_try_advisory_xact_lock(hashtext(%s))", [self._name]).fetchone()
             few = self._few(connection, self._sql(""), {})
-            if alone == (True,) and not few and not self._has_graph(connection):
+            if alone == (True,) and not few and not self._tables(connection)[1]:
                 log.info("pgvector builds its index name=%s", self._name)
                 connection.execute("SELECT set_config('maintenance_work_mem', %s, true)", [BUILD_MEMORY])
                 connection.execute(
@@ -169,7 +175,7 @@ class Pgvector:
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
-        for connection in idle:
+        for connection, _since in idle:
             connection.close()
 
     # -- what stands in the database ----------------------------------------------------------------------------
@@ -202,12 +208,13 @@ class Pgvector:
         self._made = True
 
     def _exists(self, connection: Connection[Any]) -> bool:
-        row = connection.execute("SELECT to_regclass(%s)", [self._name]).fetchone()
-        return row is not None and row[0] is not None
+        return self._tables(connection)[0]
 
-    def _has_graph(self, connection: Connection[Any]) -> bool:
-        row = connection.execute("SELECT to_regclass(%s)", [f"{self._name}_graph"]).fetchone()
-        return row is not None and row[0] is not None
+    def _tables(self, connection: Connection[Any]) -> tuple[bool, bool]:
+        """Whether there are a table and an HNSW index."""
+        names = [self._name, f"{self._name}_graph"]
+        found = connection.execute("SELECT to_regclass(%s) IS NOT NULL, to_regclass(%s) IS NOT NULL", names).fetchone()
+        return found or (False, False)
 
     def _few(self, connection: Connection[Any], where: SQL | Composed, values: dict[str, Any]) -> bool:
         """Whether there are so few that looking at each is best."""
@@ -252,11 +259,12 @@ class Pgvector:
 
         while True:
             with self._lock:
-                idle = self._idle.pop() if self._idle else None
+                idle, since = self._idle.pop() if self._idle else (None, 0.0)
             if idle is None:
                 break
             try:
-                idle.execute("SELECT 1")
+                if time.monotonic() - since > SURE_SECONDS:
+                    idle.execute("SELECT 1")
                 return idle
             except psycopg.Error:  # the server was away meanwhile, or a firewall forgot about it
                 idle.close()
@@ -265,7 +273,7 @@ class Pgvector:
     def _put_back(self, connection: Connection[Any]) -> None:
         with self._lock:
             if not self._closed and not connection.closed:
-                self._idle.append(connection)
+                self._idle.append((connection, time.monotonic()))
                 return
         connection.close()
 
