@@ -110,7 +110,11 @@ def _work(url: str, work: Work, name: str, ready: Barrier, ended: Barrier) -> No
     database = Database(url)
     Images(database).counts()  # connected
     ready.wait(120)
-    work(database, name)
+    try:
+        work(database, name)
+    except BaseException:
+        ended.abort()  # else the others would wait for this one
+        raise
     ended.wait(600)
     database.close()
 

@@ -65,7 +65,7 @@ _COLUMNS = (
     images.c.captions,
     images.c.date,
 )
-_BY_IDS = select(*_COLUMNS).where(images.c.id.in_(bindparam("ids", expanding=True)))
+_BY_IDS: Select[tuple[object, ...]] = select(*_COLUMNS).where(images.c.id.in_(bindparam("ids", expanding=True)))
 """Made once: building a statement takes as long as running it."""
 
 
