@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 BANK_BATCH = 64
 """Neutral texts encoded at once."""
+RETRY_SECONDS = 60.0
+"""How often a model that could not be loaded is tried again."""
 KEPT_SECONDS = 600.0
 """A model that serves no more stays in memory this long: who goes back or compares does not wait."""
 
@@ -82,6 +85,7 @@ class ServedModels:
         self._banks: dict[int, FloatArray] = {}
         self._awaited: dict[int, int] = {}
         self._complaint: str | None = None
+        self._retry_at = 0.0
         self._following = threading.Lock()
 
     def active(self) -> Served:
@@ -154,6 +158,8 @@ class ServedModels:
                 self._change_over(serving)
             elif told.filling is not None and told.filling.id != self._active.kept.id:
                 self._prepare(told.filling)
+            else:
+                self._complaint = None
             self._let_go(told)
 
     def improve(self) -> None:
@@ -192,7 +198,7 @@ class ServedModels:
         except (ModelNotReady, EngineUnavailable) as error:
             log.debug("model does not answer yet name=%s reason=%s", serving.space.model, error)
         except ModelUnavailable as error:
-            self._say(f"{serving.space.model} is to serve, and this server can't load it: {error}")
+            self._say(serving, f"{serving.space.model} is to serve, and this server can't load it: {error}")
 
     def _prepare(self, filling: KeptSpace) -> None:
         try:
@@ -200,12 +206,17 @@ class ServedModels:
         except (ModelNotReady, EngineUnavailable) as error:
             log.debug("model not ready yet name=%s reason=%s", filling.space.model, error)
         except ModelUnavailable as error:
-            self._say(f"{filling.space.model} is filled, and this server can't load it: {error}")
+            self._say(filling, f"{filling.space.model} is filled, and this server can't load it: {error}")
 
-    def _say(self, complaint: str) -> None:
+    def _say(self, kept: KeptSpace, complaint: str) -> None:
+        """Tell it, and load the model anew now and then: what is missing may be here by then."""
         if complaint != self._complaint:
             log.error("%s", complaint)
+            self._retry_at = time.monotonic() + RETRY_SECONDS
         self._complaint = complaint
+        if time.monotonic() > self._retry_at:
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+            self._encoders.forget(_source_of(kept))
 
     def _served(self, model: BackgroundEncoder, kept: KeptSpace) -> Served:
         """Ready to answer. Raises `ModelNotReady`, or `ModelUnavailable` also where the files are others by now."""

@@ -183,6 +183,26 @@ def test_a_model_that_cannot_be_had_changes_nothing_and_is_told(running: Running
         del MODELS["nonsense"]
 
 
+def test_a_server_that_lacks_the_next_model_says_so_goes_on_and_tries_again(
+    running: Running, rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rotated = MODELS["rotated"]
+    running.chooser.use("rotated")
+    running.fill()
+    monkeypatch.delitem(MODELS, "rotated")
+    running.follow()
+    assert running.first("red") == ("red", "colours")
+    assert "this server can't load it: There is no model rotated." in (running.models.status.message or "")
+    monkeypatch.setitem(MODELS, "rotated", rotated)
+    running.follow()
+    assert running.first("red") == ("red", "colours"), "not all the time"
+    monkeypatch.setattr(running.models, "_retry_at", 0.0)
+    running.follow()
+    running.follow()
+    assert running.first("red") == ("green", "rotated")
+    assert running.models.status.message is None
+
+
 def test_new_pictures_are_found_with_either_model(running: Running, rooms: Rooms) -> None:
     running.chooser.use("rotated")
     running.worker_encoders.of("rotated").wait(60)
