@@ -465,7 +465,7 @@ def _select_images() -> Select[tuple[object, ...]]:
     return select(*_COLUMNS)
 
 
-def _image(row: Row[tuple[object, ...]]) -> Image:
+def _image(row: Row[Any]) -> Image:
     return Image(
         id=row.id,
         md5=row.md5,
