@@ -173,13 +173,20 @@ async def arriving(*parts: bytes | float) -> AsyncIterator[bytes]:
             await asyncio.sleep(part)
 
 
-async def send(glimpse: Glimpse, path: str, parts: AsyncIterator[bytes], kind: bytes = CONTENT_TYPE.encode()) -> int:
+async def send(
+    glimpse: Glimpse,
+    path: str,
+    parts: AsyncIterator[bytes],
+    kind: bytes = CONTENT_TYPE.encode(),
+    method: str = "POST",
+    address: str = "127.0.0.1",
+) -> int:
     """The status that a body is answered with while it comes in."""
     headers = [(b"host", b"127.0.0.1"), (b"content-type", kind)]
     scope = {
-        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
         "path": path, "raw_path": path.encode(), "root_path": "", "query_string": b"", "headers": headers,
-        "client": ("127.0.0.1", 50000), "server": ("127.0.0.1", 80),
+        "client": (address, 50000), "server": ("127.0.0.1", 80),
     }  # fmt: skip
     answered: list[int] = []
 
@@ -235,6 +242,28 @@ class TestSlowSenders:
             return quick, gone, await send(impatient, "/api/v1/images", arriving(form(("red.jpg", picture("red")))))
 
         assert asyncio.run(together()) == (429, 408, 200)
+
+
+def test_pages_and_searches_come_while_many_send_slowly(settings: Settings) -> None:
+    """More of them than there are threads for requests: none waits in one."""
+    beginning = file_part("red.jpg", picture("red"))[:300]
+
+    async def together(glimpse: Glimpse) -> tuple[list[int], list[bool], list[int]]:
+        slow = [
+            asyncio.create_task(send(glimpse, "/api/v1/images", arriving(beginning, 60.0), address=f"10.0.0.{number}"))
+            for number in range(60)
+        ]
+        await asyncio.sleep(0.5)
+        paths = ("/", "/api/v1/search", "/api/v1/status", "/healthz")
+        answers = [await send(glimpse, path, arriving(), method="GET", address="10.0.1.1") for path in paths]
+        waiting = [not task.done() for task in slow]
+        return answers, waiting, await asyncio.gather(*slow)
+
+    with running(settings.model_copy(update={"idle_seconds": 10, "max_uploads": 15})) as glimpse:
+        answers, waiting, given_up = asyncio.run(together(glimpse))
+    assert answers == [200, 400, 200, 200]
+    assert waiting == [True] * 60
+    assert given_up == [408] * 60
 
 
 def test_places_are_shared_fairly() -> None:
