@@ -271,7 +271,7 @@ def test_files_of_others_cost_themselves(terminal: Terminal, disk: Path) -> None
 
 
 def test_an_import_that_is_interrupted_says_how_far_it_came(terminal: Terminal, tmp_path: Path) -> None:
-    tiny_pictures(tmp_path / "many", 600)
+    tiny_pictures(tmp_path / "many", 400)
     process = terminal.start("import", str(tmp_path / "many"), start_new_session=True)
     wait_for(lambda: len(list((tmp_path / "data" / "images").glob("??/*.png"))) > 10)
     process.send_signal(signal.SIGINT)
@@ -280,7 +280,7 @@ def test_an_import_that_is_interrupted_says_how_far_it_came(terminal: Terminal, 
     assert "Interrupted. The same command goes on from here." in told
     assert "Traceback" not in told
     added = int(re.findall(r"([\d,]+) added", told)[0].replace(",", ""))
-    assert 10 < added < 600
+    assert 0 < added < 400
     assert f"{added:,} imported before" in terminal.run("import", str(tmp_path / "many")).stderr
 
 
@@ -362,7 +362,7 @@ def test_the_server_watches_folders_by_a_setting(tmp_path: Path) -> None:
         wait_for(lambda: server.counts()["total"] == 4)
         wait_for(lambda: "Looked at" in server.client.get("/status").text)
         page = server.client.get("/status").text
-        assert str(first) in page
+        assert str(first) in page.replace("<wbr>", "")
         [watcher] = server.processes("run.py watch")
         os.kill(watcher, signal.SIGKILL)
         wait_for(lambda: server.processes("run.py watch") not in ([], [watcher]))
