@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -48,7 +49,8 @@ class Library:
         vectors = Vectors(database)
         space_id = vectors.serve(SPACE)
         vectors.keep_bank(space_id, neutral_digest(), BANK)
-        return cls(database, SharedIndexes(open_engine, database.identity, "test"), space_id)
+        unique = str(uuid.uuid4())  # empty catalogs are copies of one, and share an engine
+        return cls(database, SharedIndexes(open_engine, lambda: unique, "test"), space_id)
 
     @property
     def images(self) -> Images:
