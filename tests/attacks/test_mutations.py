@@ -97,8 +97,10 @@ def test_every_changed_file_has_an_outcome_and_the_library_stays_whole(besieged:
 
 def test_copies_of_them_are_whole_or_refused(besieged: Glimpse) -> None:
     """The other way on which their bytes are parsed."""
+    besieged.upload(*((f"{number}", data) for number, data in enumerate(mutations(60, SEED + 1))))
+    wait_for(besieged.idle)
     newest = besieged.client.get("/api/v1/images?limit=40&state=indexed").json()["images"]
-    assert len(newest) > 2
+    assert len(newest) > 10
     for image in newest:
         answer = besieged.client.get(f"/images/{image['id']}/without-location")
         assert answer.status_code in (200, 422), answer.text

@@ -68,7 +68,8 @@ def test_a_name_is_shown_and_never_a_path(besieged: Glimpse, what: str, tmp_path
     [result] = answer.json()["results"]
     assert result["filename"] == clean_name(name[:10_000])
     assert all(
-        re.fullmatch(r"[0-9a-f]{32}\.jpeg", path.name) for path in besieged.settings.images.glob("[0-9a-f][0-9a-f]/*")
+        re.fullmatch(r"[0-9a-f]{32}\.[a-z]{3,4}", path.name)
+        for path in besieged.settings.images.glob("[0-9a-f][0-9a-f]/*")
     )
     assert set(besieged.settings.data.parent.iterdir()) == around
     download = besieged.client.get(f"/images/{result['id']}/original?download=1").headers["content-disposition"]
@@ -284,7 +285,7 @@ def test_an_address_is_text(real: Glimpse, address: str) -> None:
     for answer in answers:
         assert answer.status_code in (200, 400, 422), answer.text
     assert [what for event, what in seen if event != "open"] == []
-    ours = ("/images/.incoming/", "catalog.sqlite3", "/templates/", "/static/", "/locale", "zoneinfo")
+    ours = ("/images/", "catalog.sqlite3", "/templates/", "/static/", "/locale", "zoneinfo")
     opened = [what for event, what in seen if event == "open" and not any(part in what for part in ours)]
     assert [what for what in opened if not what.endswith((".py", ".pyc", ".so")) and not what.isdigit()] == []
 
