@@ -90,6 +90,8 @@ def _serve(reload: bool) -> None:
 
 def _refuse_a_folder_that_can_not_be_used(settings: Settings) -> None:
     """And a catalog: what is wrong with either is told here, in a sentence, instead of to the first visitor."""
+    from app.main import check_catalog
+
     for folder in (settings.index,) if settings.in_bucket else (settings.index, settings.images):
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -101,7 +103,8 @@ def _refuse_a_folder_that_can_not_be_used(settings: Settings) -> None:
                 err=True,
             )
             raise typer.Exit(2) from error
-    _access(settings)
+    with _told():
+        check_catalog(settings)
 
 
 def _refuse_to_be_open_by_mistake(settings: Settings) -> None:

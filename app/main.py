@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -306,6 +306,12 @@ def open_library(settings: Settings, with_model: bool = False) -> Iterator[Libra
         yield library
     finally:
         core.close()
+
+
+def check_catalog(settings: Settings) -> None:
+    """Raises `CatalogUnavailable` or `InvalidInput` where it can't be used; at the newest version afterwards."""
+    with closing(Database(settings.catalog_url)) as database:  # left open, it would look as if a server ran on it
+        database.migrate()
 
 
 def access_of(settings: Settings) -> Access:

@@ -142,6 +142,7 @@ class TestEnded:
         assert how(server) in (0, 130)
         wait_for(lambda: not server.processes(), 5)
         assert "Traceback" not in server.log.read_text()
+        assert not list((server.data / "index").glob("*-wal")), "it looks as if a server ran: nothing could be restored"
         server.start()
         wait_for(lambda: prepared(server))
         assert_whole(server, acknowledged)
