@@ -24,10 +24,10 @@ def save_tiny_clip(folder: Path, seed: int = 0, spread: float = 1.0) -> Path:
 
 
 def save_slow_clip(folder: Path, seed: int = 0) -> Path:
-    """A CLIP of some 20 MB that takes a good part of a second for each batch of pictures."""
+    """A CLIP of some 10 MB that takes a good part of a second for each batch of pictures."""
     layers = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     text = {**layers, "vocab_size": 2 * len(LETTERS) + 2, "max_position_embeddings": 77}
-    vision = {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 6, "num_attention_heads": 4}
+    vision = {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 3, "num_attention_heads": 4}
     return _save_clip(folder, seed, text, {**vision, "image_size": 224, "patch_size": 16}, DIMENSION)
 
 
