@@ -9,7 +9,8 @@ import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -109,8 +110,11 @@ def _refuse_a_folder_that_can_not_be_used(settings: Settings) -> None:
 
 def _refuse_to_be_open_by_mistake(settings: Settings) -> None:
     """Other machines are served only with a password, or where a person said that they need none."""
-    if settings.is_local or settings.open or _access(settings).is_locked:
+    if settings.is_local or settings.open:
         return
+    with _access(settings) as access:
+        if access.is_locked:
+            return
     typer.echo(
         f"Listening on {settings.host} lets other machines in, and no password is set.\n"
         "Set one with `python run.py password`, or start with --open (GLIMPSE_OPEN=true) if everybody who can reach\n"
@@ -139,16 +143,17 @@ def password(
 
     Example: `python run.py password`, or from a script: `python run.py password < file`.
     """
-    access = _access(_settings())
+    settings = _settings()
     if remove:
-        access.remove_password()
+        with _access(settings) as access:
+            access.remove_password()
         typer.echo("No password is asked for any more.")
         return
     if sys.stdin.isatty():
         chosen = typer.prompt("New password", hide_input=True, confirmation_prompt="The same again")
     else:
         chosen = sys.stdin.readline().rstrip("\r\n")
-    with _told():
+    with _access(settings) as access:
         access.set_password(chosen)
     typer.echo("The gallery asks for this password from now on.")
 
@@ -163,8 +168,9 @@ def list_keys() -> None:
 
     Example: `python run.py keys list`
     """
-    for key in _access(_settings()).keys:
-        typer.echo(f"{key.name}\t{key.scope}\t{key.created_at:%Y-%m-%d}")
+    with _access(_settings()) as access:
+        for key in access.keys:
+            typer.echo(f"{key.name}\t{key.scope}\t{key.created_at:%Y-%m-%d}")
 
 
 @keys.command("add")
@@ -178,8 +184,8 @@ def add_key(
 
     Example: `python run.py keys add backup --scope read`
     """
-    with _told():
-        typer.echo(_access(_settings()).add_key(name, scope))
+    with _access(_settings()) as access:
+        typer.echo(access.add_key(name, scope))
 
 
 @keys.command("revoke")
@@ -188,8 +194,8 @@ def revoke_key(name: Annotated[str, typer.Argument(help="Its name.")]) -> None:
 
     Example: `python run.py keys revoke backup`
     """
-    with _told():
-        _access(_settings()).revoke_key(name)
+    with _access(_settings()) as access:
+        access.revoke_key(name)
     typer.echo(f"The key {name} opens nothing any more.")
 
 
@@ -600,11 +606,12 @@ def _tell(copied: Copied, where: str) -> None:
         raise typer.Exit(1)
 
 
-def _access(settings: Settings) -> Access:
-    from app.main import access_of
+@contextmanager
+def _access(settings: Settings) -> Iterator[Access]:
+    from app.main import open_access
 
-    with _told():
-        return access_of(settings)
+    with _told(), open_access(settings) as access:
+        yield access
 
 
 @cli.command()

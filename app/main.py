@@ -265,7 +265,7 @@ def _library(settings: Settings, core: Core, wake: Callable[[], None], stopwatch
         copies=Copies(core.images, core.store, core.decoder),
         models=models,
         chooser=_chooser(settings, core, wake),
-        status=StatusReader(core.images, core.workers, core.vectors, core.switches, models, core.store),
+        status=StatusReader(core.images, core.workers, core.switches, models, core.store),
         access=Access(AccessRecords(core.database)),
         watched=Watched(core.database),
         listing=Listing(core.database),
@@ -314,11 +314,15 @@ def check_catalog(settings: Settings) -> None:
         database.migrate()
 
 
-def access_of(settings: Settings) -> Access:
+@contextmanager
+def open_access(settings: Settings) -> Iterator[Access]:
     """Password and keys of the library alone, for the command line."""
     database = Database(settings.catalog_url)
-    database.migrate()
-    return Access(AccessRecords(database))
+    try:
+        database.migrate()
+        yield Access(AccessRecords(database))
+    finally:
+        database.close()
 
 
 @contextmanager

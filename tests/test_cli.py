@@ -202,6 +202,8 @@ class TestAccess:
         invoke(*data, "keys", "revoke", "backup")
         assert invoke(*data, "keys", "list") == ""
         assert "no key backup" in invoke(*data, "keys", "revoke", "backup", code=1)
+        # Nothing looks as if a server ran here: `restore` would refuse.
+        assert [path.name for path in (tmp_path / "index").glob("catalog*")] == ["catalog.sqlite3"]
 
 
 class TestCare:

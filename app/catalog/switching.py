@@ -35,6 +35,7 @@ class Switching:
     """What a person chose instead of it."""
     wanted: str | None = None
     """Name or folder of the model that is to serve next."""
+    serving: KeptSpace | None = None
     filling: KeptSpace | None = None
     """The space that is filled for it; ``None`` until its model is loaded."""
     after: int = 0
@@ -52,10 +53,12 @@ class Switches:
     def read(self) -> Switching:
         with self._database.reading() as connection:
             row = connection.execute(select(switching)).one()
-            others = select(spaces).where(spaces.c.id.in_([row.filling_id or 0, row.previous_id or 0]))
-            known = {other.id: KeptSpace.of(other) for other in connection.execute(others)}
+            named = or_(spaces.c.serving, spaces.c.id.in_([row.filling_id or 0, row.previous_id or 0]))
+            told = connection.execute(select(spaces).where(named)).all()
+        known = {each.id: KeptSpace.of(each) for each in told}
+        serving = next((known[each.id] for each in told if each.serving), None)
         filling, previous = known.get(row.filling_id), known.get(row.previous_id)
-        return Switching(row.setting, row.chosen, row.wanted, filling, row.after_seq, previous, row.failure)
+        return Switching(row.setting, row.chosen, row.wanted, serving, filling, row.after_seq, previous, row.failure)
 
     # -- wishes -------------------------------------------------------------------------------------------------
 

@@ -131,11 +131,11 @@ class Searcher:
 
         Raises `NotFound`. A picture that is not embedded yet has no similar ones, nor has any before the first model.
         """
-        if self._images.get(image_id) is None:
-            raise NotFound("This picture is not here (any more).")
         searched = self._models.space()
         vector = self._vectors.get(searched.id, image_id) if searched else None
         if searched is None or vector is None:
+            if self._images.get(image_id) is None:
+                raise NotFound("This picture is not here (any more).")
             return Results((), offset, limit, False, searched.space.model if searched else "")
         return self._nearest(searched, vector, offset, limit, without=(image_id,))
 

@@ -8,7 +8,6 @@ from cachetools import TTLCache, cached
 
 from app.catalog.images import Images
 from app.catalog.switching import Switches, Switching
-from app.catalog.vectors import Vectors
 from app.catalog.workers import Workers
 from app.library.serving import ServedModels
 from app.media.store import Store
@@ -25,14 +24,12 @@ class StatusReader:
         self,
         images: Images,
         workers: Workers,
-        vectors: Vectors,
         switches: Switches,
         models: ServedModels,
         store: Store,
     ) -> None:
         self._images = images
         self._workers = workers
-        self._vectors = vectors
         self._switches = switches
         self._models = models
         self._store = store
@@ -48,7 +45,7 @@ class StatusReader:
         )
 
     def _switch(self, told: Switching) -> Switch:
-        serving, filling = self._vectors.serving(), told.filling
+        serving, filling = told.serving, told.filling
         done, total = self._progress(filling, told.after) if filling else (0, 0)
         return Switch(
             serving=serving.space.model if serving else None,

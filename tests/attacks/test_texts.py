@@ -22,7 +22,7 @@ from app import logs
 from app.config import STARTER_MODEL, Settings
 from app.errors import InvalidInput
 from app.library.intake import clean_name
-from app.main import access_of
+from app.main import open_access
 from app.models import Scope
 from app.terminal import show_table
 from app.vectors.encoder import load_encoder
@@ -166,8 +166,8 @@ def _as_browsers_do(name: str) -> bytes:
 
 @pytest.mark.parametrize("name", ["frame\x1b]0;evil\x07", "two\nlines", "two\tcolumns", "\u202egpj", "\0", " "])
 def test_a_key_is_not_called_what_would_steer_a_terminal(besieged: Glimpse, name: str) -> None:
-    with pytest.raises(InvalidInput, match="needs a name"):
-        access_of(besieged.settings).add_key(name, Scope.READ)
+    with open_access(besieged.settings) as access, pytest.raises(InvalidInput, match="needs a name"):
+        access.add_key(name, Scope.READ)
 
 
 def test_names_are_no_markup_of_a_table_either(monkeypatch: pytest.MonkeyPatch) -> None:

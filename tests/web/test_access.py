@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 
@@ -11,7 +12,7 @@ from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
 from app.library.access import Access
-from app.main import access_of
+from app.main import open_access
 from app.models import Scope
 from app.web.access import COOKIE, LONGEST_FORM, safe_path
 from tests.conftest import Glimpse
@@ -25,9 +26,10 @@ FROM_A_PAGE = {"sec-fetch-dest": "document", "sec-fetch-site": "same-origin"}
 
 
 @pytest.fixture
-def access(glimpse: Glimpse) -> Access:
+def access(glimpse: Glimpse) -> Iterator[Access]:
     """Of the library that is served, as the command line has it: another object on the same catalog."""
-    return access_of(glimpse.settings)
+    with open_access(glimpse.settings) as access:
+        yield access
 
 
 @pytest.fixture

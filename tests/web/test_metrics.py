@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.config import PROJECT, Settings
-from app.main import access_of
+from app.main import open_access
 from app.models import Scope
 from tests.conftest import Glimpse, running, wait_for
 from tests.pictures import picture, truncated
@@ -79,9 +79,9 @@ def test_they_count_requests_by_route_and_steps_by_what_they_are(measured: Glimp
 
 
 def test_where_a_password_is_set_a_key_that_reads_opens_them(measured: Glimpse) -> None:
-    access = access_of(measured.settings)
-    access.set_password("correct horse")
-    key = access.add_key("prometheus", Scope.READ)
+    with open_access(measured.settings) as access:
+        access.set_password("correct horse")
+        key = access.add_key("prometheus", Scope.READ)
     wait_for(lambda: measured.client.get("/metrics", follow_redirects=False).status_code == 401)
     assert figures(measured, Authorization=f"Bearer {key}")["glimpse_ready",] == 1
 
