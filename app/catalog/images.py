@@ -345,7 +345,7 @@ class Images:
         if not self._has_work(state):  # the common answer, without asking for the write lock
             return []
         now = time.time()
-        free = _is_free(now)
+        free = is_free(now)
         order = images.c.id.desc() if state is ImageState.PENDING else images.c.id
         waiting = select(images.c.id).where(images.c.state == state, free).with_for_update(skip_locked=True)
         # Two questions, each answered in the order of the index: together they would have all that waits sorted.
@@ -364,14 +364,14 @@ class Images:
 
     def _has_work(self, state: ImageState) -> bool:
         with self._database.reading() as connection:
-            return bool(connection.scalar(select(exists().where(images.c.state == state, _is_free(time.time())))))
+            return bool(connection.scalar(select(exists().where(images.c.state == state, is_free(time.time())))))
 
     def _fail_hopeless(self, connection: Connection, state: ImageState, now: float) -> None:
         reason = f"Reading this picture stopped the program {MAX_ATTEMPTS} times, so it is left alone now."
         hopeless = select(images.c.id).where(
             images.c.state == state,
             images.c.attempts >= MAX_ATTEMPTS,
-            _is_free(now),
+            is_free(now),
         )
         mine = update(images).where(images.c.id.in_(hopeless.with_for_update(skip_locked=True)))
         connection.execute(mine.values(state=ImageState.FAILED, reason=reason, **_UNCLAIMED))
@@ -456,7 +456,7 @@ _UNCLAIMED = {"attempts": 0, "claimed_by": None, "claimed_until": None}
 _PENDING = {"state": ImageState.PENDING, "reason": None, **_UNCLAIMED}
 
 
-def _is_free(now: float) -> ColumnElement[bool]:
+def is_free(now: float) -> ColumnElement[bool]:
     """Claimed by nobody, or for too long. What ends far in the future was claimed before the clock was set back."""
     until = images.c.claimed_until
     return or_(until.is_(None), until < now, until > now + 2 * LEASE_SECONDS)

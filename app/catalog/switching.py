@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, Row, exists, func, or_, select, update
 
 from app.catalog.database import Database
-from app.catalog.images import LEASE_SECONDS, MAX_ATTEMPTS
+from app.catalog.images import LEASE_SECONDS, MAX_ATTEMPTS, is_free
 from app.catalog.postgresql import take_turn
 from app.catalog.tables import counts, images, spaces, switching, vectors
 from app.catalog.vectors import KeptSpace, change_over, space_row, write_entries
@@ -138,7 +138,7 @@ class Switches:
         left out of the filling; it stays searchable in the space that serves.
         """
         now = time.time()
-        free = or_(images.c.claimed_until.is_(None), images.c.claimed_until < now)
+        free = is_free(now)
         waiting = select(images.c.id, images.c.attempts).where(images.c.id > beyond, free, *_lacks(filling.id, after))
         waiting = waiting.order_by(images.c.id).limit(limit)
         with self._database.reading() as connection:  # the common end of a round, without the write lock
@@ -164,7 +164,7 @@ class Switches:
         """
         with self._database.writing() as connection:
             mine = select(images.c.id).where(images.c.id.in_([*embedded, *unreadable]), images.c.claimed_by == worker)
-            alive = set(connection.scalars(mine.with_for_update()))
+            alive = set(connection.scalars(mine.order_by(images.c.id).with_for_update()))
             write_entries(connection, filling.id, {key: embedded[key] for key in sorted(embedded) if key in alive})
             _leave_out(connection, filling.id, sorted(alive.intersection(unreadable)))
             done = update(images).where(images.c.id.in_(alive))

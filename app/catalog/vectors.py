@@ -115,7 +115,8 @@ class Vectors:
 
     def count(self, space_id: int) -> int:
         """How many pictures have a vector in this space."""
-        counted = select(func.count()).where(vectors.c.space_id == space_id, vectors.c.vector.is_not(None))
+        # An empty one stands for a picture that could not be read.
+        counted = select(func.count()).where(vectors.c.space_id == space_id, func.length(vectors.c.vector) > 0)
         with self._database.reading() as connection:
             return int(connection.scalar(counted) or 0)
 

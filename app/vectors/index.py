@@ -26,6 +26,8 @@ from app.vectors.rows import Positions, Rows
 
 log = logging.getLogger(__name__)
 
+UNCOMPARED = 0.0
+"""In place of mean, spread and rival of a picture that was not compared with the bank yet; no spread is as narrow."""
 COMPARE_BATCH = 10_000
 """Pictures compared with the bank at once: 20 MB of scores."""
 
@@ -137,7 +139,9 @@ class VectorIndex:
         place = self.rows.extend(len(ids))
         self.rows.ids[place] = ids
         self.rows.vectors[place] = vectors
-        if self._bank is not None:
+        if self._bank is None:
+            self.rows.stances[place] = UNCOMPARED
+        else:
             kept = self.rows.vectors[place].astype(np.float32)  # as `use_bank` sees them: the same whenever compared
             self.rows.stances[place] = stances(kept, self._bank)
         if self.cells is not None:
@@ -228,10 +232,12 @@ class VectorIndex:
                 return
             self._bank = bank
             checksum = zlib.crc32(np.ascontiguousarray(bank, "<f4").tobytes())
-            if self.compared_with == checksum:  # the snapshot had it
-                return
-            for start in range(0, len(self), COMPARE_BATCH):
-                part = slice(start, min(start + COMPARE_BATCH, len(self)))
+            if self.compared_with != checksum:
+                self.rows.stances[:] = UNCOMPARED
+            # A snapshot has it all, but of what came into the log after it.
+            rest = np.flatnonzero(self.rows.stances[:, 1] == UNCOMPARED)
+            for start in range(0, len(rest), COMPARE_BATCH):
+                part = rest[start : start + COMPARE_BATCH]
                 self.rows.stances[part] = stances(self.rows.vectors[part].astype(np.float32), bank)
             self.compared_with = checksum
 

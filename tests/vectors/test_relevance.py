@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.models import FloatArray
+from app.models import EmbeddingSpace, FloatArray
 from app.vectors.index import VectorIndex
 from app.vectors.ranking import WINDOW
 from app.vectors.relevance import LIKELY, STRONG, Yardstick, confidence, neutral_digest, neutral_texts, stances
+from app.vectors.snapshots import IndexCache
 from tests.vectors.logs import MemoryLog
 
 DIMENSION = 48
@@ -65,6 +68,24 @@ def test_the_bank_may_come_before_or_after_the_pictures() -> None:
     first, second = before.rank(texts[0], 50), after.rank(texts[0], 50)
     assert first.ids.tolist() == second.ids.tolist()
     np.testing.assert_allclose(first.relevance, second.relevance, atol=0.02)  # after: from float16
+
+
+def test_what_came_after_a_snapshot_is_compared_with_the_bank_as_well(tmp_path: Path) -> None:
+    """An index is read from its snapshot, then from the log, and only then it is given the bank."""
+    pictures, texts, bank = library(concepts=10, each=5)
+    log, space = MemoryLog(), EmbeddingSpace("model", "1", DIMENSION)
+    log.put_all(pictures[:30])
+    first = IndexCache(tmp_path, 300, lambda: "catalog")
+    first.get(1, space, log).use_bank(bank)
+    first.close()
+    for image_id, vector in enumerate(pictures[30:], start=31):
+        log.put(image_id, vector)
+    again = IndexCache(tmp_path, 300, lambda: "catalog").get(1, space, log)
+    again.use_bank(bank)
+    ranking, expected = again.rank(texts[8], 50), indexed(pictures, bank).rank(texts[8], 50)
+    assert ranking.matches == expected.matches > 0
+    assert ranking.ids.tolist() == expected.ids.tolist()
+    np.testing.assert_allclose(ranking.relevance, expected.relevance, atol=0.02)
 
 
 @settings(deadline=None, max_examples=25)
