@@ -90,7 +90,7 @@ class Reader:
         line = re.sub(r"(?<=[\s'=])/(mnt|srv|media)/", rf"{self._folder}/\1/", line)
         arguments = line.partition("run.py")[2]
         goes_on = "run.py" in line and (
-            not any(re.match(rf"\s*(--data \S+)?\s*{name}\b", arguments) for name in commands())
+            not any(re.match(rf"\s*(--data \S+)?\s*{name.split()[0]}\b", arguments) for name in commands())
             or re.match(r"\s*(worker|watch(?!.*--once))\b", arguments) is not None
         )
         if goes_on:
