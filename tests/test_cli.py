@@ -229,6 +229,25 @@ class TestCare:
         invoke(*here, "backup", str(tmp_path / "here"), code=2)
         assert "is no backup" in invoke(*there, "restore", str(tmp_path), code=1)
 
+    def test_what_a_killed_server_left_beside_a_backup_is_cleared_up_as_told(self, ran: Ran, tmp_path: Path) -> None:
+        here, backup = ("--data", str(tmp_path / "here")), tmp_path / "backup"
+        there = ("--data", str(tmp_path / "there"))
+        invoke(*here, "backup", str(backup))
+        for folder in ("backup", "there"):
+            (tmp_path / folder / "index").mkdir(parents=True, exist_ok=True)
+            (tmp_path / folder / "index" / "catalog.sqlite3-wal").touch()
+            refused = invoke(*there, "restore", str(backup), code=1)
+            assert f"`python run.py --data {tmp_path / folder} doctor`" in " ".join(refused.split())
+            invoke("--data", str(tmp_path / folder), "doctor")
+        assert "0 pictures back" in invoke(*there, "restore", str(backup))
+
+    def test_pictures_are_not_moved_to_where_they_are(self, ran: Ran, tmp_path: Path) -> None:
+        here = ("--data", str(tmp_path / "here"))
+        invoke(*here, "doctor")
+        (tmp_path / "link").symlink_to(tmp_path / "here" / "images")
+        told = invoke(*here, "migrate", "--storage", str(tmp_path / "link"), code=1)
+        assert "The pictures are there already" in told
+
 
 def run_with_input(text: str, *arguments: str, code: int = 0) -> str:
     """What the command says when ``text`` comes through a pipe."""

@@ -18,12 +18,15 @@ from app.catalog.health import Health
 from app.catalog.images import Images
 from app.catalog.trash import Trash
 from app.errors import InvalidInput
+from app.library.exporting import whole_file
 from app.media.folder import Folder
 from app.media.pictures import derivative_sizes
 from app.media.store import Store, copy_file, original_name, thumbnail_name
 from app.models import THUMBNAIL_WIDTHS, Image
 
 CATALOG = "catalog.sqlite3"
+NOTE = "backup-of"
+"""In the folder of the catalog: of which library this is a backup. By it a backup is told from the library itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +43,13 @@ def back_up(database: Database, store: Store, to: Path, watch: Callable[[int], o
 
     The catalog is copied first, then the files of its rows: what is added meanwhile is left to the next time, and what
     is removed meanwhile is left out. The old copy holds until the new one is whole.
+
+    Raises `InvalidInput` where ``to`` holds anything but an older backup of this library.
     """
+    if isinstance(store, Folder) and store.is_at(to / "images"):
+        raise InvalidInput(f"The pictures of the library itself lie in {to / 'images'}. Choose another folder.")
     now, target = Images(database), Folder(to / "images")
+    _take_possession(to, target, database.identity())
     copied = _copy(database.copy_to, lambda md5: now.by_md5(md5) is not None, store, to, target, watch)
     _prune(to, target)
     return copied
@@ -50,7 +58,8 @@ def back_up(database: Database, store: Store, to: Path, watch: Callable[[int], o
 def restore_library(
     backup: Path, data: Path, store: Store, watch: Callable[[int], object] = lambda _done: None
 ) -> Copied:
-    """Bring a backup into an empty data folder, its pictures into ``store``.
+    """Bring a backup into an empty data folder, its pictures into ``store``. What lies there stays: pictures that are
+    younger than the backup are no rubbish, and the doctor tells of them.
 
     Raises `InvalidInput` where it is none, or the folder is in use.
     """
@@ -58,15 +67,37 @@ def restore_library(
     if not source.is_file():
         raise InvalidInput(f"{backup} is no backup: there is no index/{CATALOG} in it.")
     for folder in (backup, data):
-        if (folder / "index" / f"{CATALOG}-wal").exists():
-            raise InvalidInput(f"A server seems to run on {folder}. Stop it first, and start it again afterwards.")
+        _refuse_in_use(folder)
     if catalog.exists() and not _is_empty(catalog):
         raise InvalidInput(f"There is a library in {data} already. Move its folders images and index away first.")
     pictures = Folder(backup / "images")
-    copied = _copy(partial(shutil.copyfile, source), lambda _md5: True, pictures, data, store, watch)
-    if isinstance(store, Folder):  # a bucket may hold what is younger than the backup; the doctor tells of it
-        _prune(data, store)
-    return copied
+    return _copy(partial(shutil.copyfile, source), lambda _md5: True, pictures, data, store, watch)
+
+
+def _take_possession(to: Path, target: Folder, library: str) -> None:
+    """Note whose backup this is, before anything is written into it."""
+    note = to / "index" / NOTE
+    owner = note.read_text("ascii", "replace").strip() if note.is_file() else None
+    if owner is None and ((to / "index" / CATALOG).exists() or any(target.found_originals())):
+        raise InvalidInput(
+            f"{to} holds pictures, and nothing there says that they are a backup of this library. "
+            "Choose an empty folder, also where a version before this one has made a backup."
+        )
+    if owner not in (None, library):
+        raise InvalidInput(f"{to} is a backup of another library. Choose an empty folder.")
+    _refuse_in_use(to)
+    if owner is None:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(note) as file:
+            file.write(library.encode())
+
+
+def _refuse_in_use(folder: Path) -> None:
+    if (folder / "index" / f"{CATALOG}-wal").exists():
+        raise InvalidInput(
+            f"A server seems to run on {folder}. Stop it first, and start it again afterwards. If none runs, one was "
+            f"ended by force: `python run.py --data {folder} doctor` clears up behind it."
+        )
 
 
 def _copy(

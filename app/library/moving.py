@@ -18,6 +18,7 @@ from app.catalog.health import Health
 from app.catalog.images import Images
 from app.catalog.trash import Trash
 from app.errors import InvalidInput
+from app.media.folder import Folder
 from app.media.pictures import derivative_sizes
 from app.media.store import NOTE, Inventory, Store, copy_file, original_name, thumbnail_name
 from app.models import THUMBNAIL_WIDTHS
@@ -65,7 +66,7 @@ class Mover:
     def run(self, watch: Callable[[str, int], object] = lambda _step, _done: None) -> Moved:
         """Copy until nothing new comes, take away what was deleted since, compare every picture with its MD5.
 
-        Raises `InvalidInput` if the target holds pictures of another library.
+        Raises `InvalidInput` if the target holds pictures of another library, or is where they are already.
         """
         self._take_possession()
         new = 0
@@ -80,6 +81,9 @@ class Mover:
         return Moved(right, new, removed, tuple(problems))
 
     def _take_possession(self) -> None:
+        source, target = self._source, self._target
+        if isinstance(source, Folder) and isinstance(target, Folder) and source.is_at(target.root):
+            raise InvalidInput(f"The pictures are there already: {target.place} is {source.place}.")
         owner = _owner(self._target)
         if owner not in (None, self._library) or (owner is None and any(self._target.found_originals())):
             raise InvalidInput(f"{self._target.place} holds pictures of another library. Choose a place that is empty.")

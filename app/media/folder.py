@@ -29,6 +29,10 @@ class Folder(Store):
         self.place = str(root)
         (root / INCOMING).mkdir(parents=True, exist_ok=True)
 
+    def is_at(self, path: Path) -> bool:
+        """Whether ``path`` is this folder, by whichever name: through links and mounts."""
+        return path.exists() and self.root.samefile(path)
+
     def original(self, md5: str, format: str) -> Path:
         return self.root / original_name(md5, format)
 

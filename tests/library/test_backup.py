@@ -5,14 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from app.catalog.database import Database
 from app.errors import InvalidInput
-from app.library.backup import CATALOG, Copied, back_up, restore_library
+from app.library.backup import CATALOG, NOTE, Copied, back_up, restore_library
 from app.media.folder import Folder
 from app.media.store import original_name
 from tests.library.conftest import Rooms
@@ -144,6 +144,90 @@ def test_a_backup_that_is_cut_off_leaves_the_older_one(
 
 def _cut(*_anything: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_restoring_takes_nothing_away(rooms: Rooms, tmp_path: Path) -> None:
+    """The damaged catalog was moved away, the pictures were left: some are younger than the backup."""
+    rooms.add("red")
+    make(rooms, tmp_path / "backup")
+    younger = tmp_path / "new" / "images" / original_name("0" * 32, "jpeg")
+    younger.parent.mkdir(parents=True)
+    younger.write_bytes(b"younger")
+    assert restored(tmp_path / "backup", tmp_path / "new") == Copied(1, 1, ())
+    assert younger.read_bytes() == b"younger"
+
+
+class TestBackupRefuses:
+    @pytest.fixture
+    def other(self, rooms: Rooms, tmp_path: Path) -> Iterator[Rooms]:
+        """Another library, with pictures of its own."""
+        (tmp_path / "other" / "index").mkdir(parents=True)
+        database = Database(f"sqlite:///{tmp_path / 'other' / 'index' / CATALOG}")
+        database.migrate()
+        other = Rooms(tmp_path / "other", database, rooms.decoder)
+        other.add("white")
+        yield other
+        database.close()
+
+    def refused(self, rooms: Rooms, to: Path, why: str) -> None:
+        catalog = to / "index" / CATALOG
+        before = tree(to), catalog.read_bytes() if catalog.exists() else None
+        with pytest.raises(InvalidInput, match=why):
+            make(rooms, to)
+        assert (tree(to), catalog.read_bytes() if catalog.exists() else None) == before
+
+    def test_another_library(self, rooms: Rooms, other: Rooms) -> None:
+        rooms.add("red")
+        other.database.close()  # nothing tells that it is in use
+        self.refused(rooms, other.folder, "nothing there says that they are a backup of this library")
+
+    def test_pictures_whose_catalog_is_elsewhere(self, rooms: Rooms, other: Rooms) -> None:
+        rooms.add("red")
+        other.database.close()
+        (other.folder / "index" / CATALOG).unlink()
+        self.refused(rooms, other.folder, "nothing there says")
+
+    def test_the_library_that_the_backup_is_of(self, rooms: Rooms, other: Rooms, tmp_path: Path) -> None:
+        make(other, tmp_path / "backup")
+        other.add("red")
+        other.database.close()
+        backup = opened(tmp_path / "backup", rooms)
+        self.refused(backup, other.folder, "nothing there says")
+        backup.database.close()
+
+    def test_a_backup_of_another_library(self, rooms: Rooms, other: Rooms, tmp_path: Path) -> None:
+        rooms.add("red")
+        make(other, tmp_path / "backup")
+        self.refused(rooms, tmp_path / "backup", "is a backup of another library")
+
+    def test_a_backup_that_is_served(self, rooms: Rooms, tmp_path: Path) -> None:
+        rooms.add("red")
+        make(rooms, tmp_path / "backup")
+        (tmp_path / "backup" / "index" / f"{CATALOG}-wal").touch()
+        self.refused(rooms, tmp_path / "backup", "Stop it first")
+
+    @pytest.mark.parametrize("linked", [True, False])
+    def test_the_pictures_of_the_library_itself(self, rooms: Rooms, tmp_path: Path, linked: bool) -> None:
+        rooms.add("red")
+        to = rooms.folder
+        if linked:
+            to = tmp_path / "disk"
+            to.mkdir()
+            (to / "images").symlink_to(rooms.store.root)
+        (to / "index").mkdir(exist_ok=True)
+        (to / "index" / NOTE).write_text(rooms.database.identity())
+        with pytest.raises(InvalidInput, match="of the library itself"):
+            make(rooms, to)
+
+    def test_but_not_a_first_one_that_was_cut_off(
+        self, rooms: Rooms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rooms.add("red")
+        with monkeypatch.context() as power:
+            power.setattr("app.library.backup._replace", _cut)
+            with pytest.raises(KeyboardInterrupt):
+                make(rooms, tmp_path / "backup")
+        assert make(rooms, tmp_path / "backup") == Copied(1, 0, ())
 
 
 class TestRestoreRefuses:
