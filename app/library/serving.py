@@ -80,10 +80,11 @@ class ServedModels:
         self._first: BackgroundEncoder | None = None
         self._load_tower = load_tower
         self._tower: TextReader | None = None
-        self._towers: dict[int, tuple[TextReader | None, str | None]] = {}
+        # By the whole space: its id alone may be given again, once it was pruned.
+        self._towers: dict[KeptSpace, tuple[TextReader | None, str | None]] = {}
         self._tower_lock = threading.Lock()
-        self._banks: dict[int, FloatArray] = {}
-        self._awaited: dict[int, int] = {}
+        self._banks: dict[KeptSpace, FloatArray] = {}
+        self._awaited: dict[KeptSpace, int] = {}
         self._complaint: str | None = None
         self._retry_at = 0.0
         self._following = threading.Lock()
@@ -189,7 +190,7 @@ class ServedModels:
         try:
             served = self._served(self._encoders.of(_source_of(serving)), serving)
             # As far as its log went when it was to serve: somebody else may carry it to an engine.
-            awaited = self._awaited.setdefault(serving.id, self._vectors.log(serving.id).newest())
+            awaited = self._awaited.setdefault(serving, self._vectors.log(serving.id).newest())
             if not self._indexes.has_read(serving.id, serving.space, awaited):
                 return
             self._active, self._complaint = served, None
@@ -223,17 +224,17 @@ class ServedModels:
         encoder = model.get()
         if encoder.space != kept.space:
             raise ModelUnavailable(f"The files of {kept.space.model} were replaced. Choose it again to fill it anew.")
-        tower, complaint = self._tower_for(encoder, kept.id)
-        bank = self._bank_of(tower or encoder, kept.id, neutral_digest(tower.space.fingerprint if tower else ""))
+        tower, complaint = self._tower_for(encoder, kept)
+        bank = self._bank_of(tower or encoder, kept, neutral_digest(tower.space.fingerprint if tower else ""))
         self.index(kept).use_bank(bank)
         return Served(model, kept, bank, tower, complaint)
 
-    def _tower_for(self, encoder: Encoder, space_id: int) -> tuple[TextReader | None, str | None]:
+    def _tower_for(self, encoder: Encoder, kept: KeptSpace) -> tuple[TextReader | None, str | None]:
         """What reads texts for a space instead of its own model, if that is set and belongs to it; else why not."""
         with self._tower_lock:
-            if space_id not in self._towers:
-                self._towers[space_id] = self._fitting_tower(encoder)
-            return self._towers[space_id]
+            if kept not in self._towers:
+                self._towers[kept] = self._fitting_tower(encoder)
+            return self._towers[kept]
 
     def _fitting_tower(self, encoder: Encoder) -> tuple[TextReader | None, str | None]:
         if self._load_tower is None:
@@ -247,17 +248,17 @@ class ServedModels:
             log.warning("%s", complaint)
         return (None, complaint) if complaint else (self._tower, None)
 
-    def _bank_of(self, reader: TextReader, space_id: int, digest: str) -> FloatArray:
+    def _bank_of(self, reader: TextReader, kept: KeptSpace, digest: str) -> FloatArray:
         """Vectors of the neutral texts, read as queries are: made once for each space."""
-        if space_id not in self._banks:
-            bank = self._vectors.bank(space_id, digest)
+        if kept not in self._banks:
+            bank = self._vectors.bank(kept.id, digest)
             if bank is None:
                 texts = neutral_texts()
                 parts = (texts[start : start + BANK_BATCH] for start in range(0, len(texts), BANK_BATCH))
                 bank = np.concatenate([reader.encode_texts(part) for part in parts])
-                self._vectors.keep_bank(space_id, digest, bank)
-            self._banks[space_id] = bank
-        return self._banks[space_id]
+                self._vectors.keep_bank(kept.id, digest, bank)
+            self._banks[kept] = bank
+        return self._banks[kept]
 
     def _let_go(self, told: Switching) -> None:
         needed = [kept for kept in (self._active and self._active.kept, told.filling) if kept]

@@ -130,14 +130,15 @@ class SharedIndexes:
         self._open = open_engine
         self._identity = identity
         self._lock = threading.Lock()
-        self._engines: dict[int, Engine] = {}
-        self._indexes: dict[int, SharedIndex] = {}
+        # By id and space: the number of a space may be given again.
+        self._engines: dict[tuple[int, EmbeddingSpace], Engine] = {}
+        self._indexes: dict[tuple[int, EmbeddingSpace], SharedIndex] = {}
 
     def get(self, space_id: int, space: EmbeddingSpace, log: Log) -> SharedIndex:
         """The index of a space. Somebody else follows its log."""
         engine = self.engine(space_id, space)
         with self._lock:
-            return self._indexes.setdefault(space_id, SharedIndex(engine, space.dimension))
+            return self._indexes.setdefault((space_id, space), SharedIndex(engine, space.dimension))
 
     def has_read(self, space_id: int, space: EmbeddingSpace, seq: int) -> bool:
         """Whether the log was followed this far. Raises `EngineUnavailable`."""
@@ -146,9 +147,9 @@ class SharedIndexes:
     def engine(self, space_id: int, space: EmbeddingSpace) -> Engine:
         """Where a space's vectors are kept."""
         with self._lock:
-            if space_id not in self._engines:
-                self._engines[space_id] = self._open(self.name(space_id, space), space.dimension)
-            return self._engines[space_id]
+            if (space_id, space) not in self._engines:
+                self._engines[space_id, space] = self._open(self.name(space_id, space), space.dimension)
+            return self._engines[space_id, space]
 
     def name(self, space_id: int, space: EmbeddingSpace) -> str:
         """How the engine calls it. The number of a space may be given again; what it is made of tells them apart."""

@@ -178,7 +178,7 @@ class IndexCache:
         """The index of a space, up to date with its log."""
         with self._lock:
             index = self._indexes.get(space_id)
-            if index is None:
+            if index is None or self._keys[space_id].space != space:  # ids of spaces are given again
                 key = self._keys[space_id] = SnapshotKey(self._identity(), space)
                 _sweep(self._folder)
                 index = load_snapshot(self._path(space_id), key)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from app.catalog.leftovers import Leftovers
 from app.catalog.words import Words
 from app.errors import InvalidInput, ModelNotReady, ModelUnavailable, NotFound
 from app.library.choosing import Chooser, Role
@@ -19,7 +20,7 @@ from app.library.serving import ServedModels
 from app.models import Counts, EmbeddingSpace, FloatArray, Match, ModelState
 from app.vectors.background import Encoders
 from app.vectors.encoder import Encoder
-from app.vectors.relevance import neutral_digest
+from app.vectors.relevance import neutral_digest, neutral_texts
 from app.vectors.snapshots import IndexCache
 from tests.encoders import ColourEncoder, FailingEncoder
 from tests.library.conftest import Rooms
@@ -36,6 +37,16 @@ class Rotated(ColourEncoder):
         vectors = super().encode_texts(texts)
         vectors[:, :3] = np.roll(vectors[:, :3], 1, axis=1)
         return vectors
+
+
+class Inverted(ColourEncoder):
+    """Takes red for blue and blue for red. Same dimension, a third space."""
+
+    def __init__(self) -> None:
+        super().__init__("inverted", "3")
+
+    def encode_texts(self, texts: Sequence[str]) -> FloatArray:
+        return super().encode_texts(texts)[:, [2, 1, 0, 3]]
 
 
 MODELS: dict[str, Callable[[], Encoder]] = {
@@ -280,6 +291,27 @@ def test_a_comparison_does_not_wait_for_a_model(running: Running, monkeypatch: p
     monkeypatch.setattr(running.encoders.of("colours"), "_done", None)
     with pytest.raises(ModelNotReady):
         running.models.other()
+
+
+def test_a_space_that_gets_the_number_of_a_pruned_one_has_nothing_of_it(
+    running: Running, rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running.chooser.use("rotated")
+    running.fill()
+    running.follow()
+    rotated = rooms.vectors.serving()
+    assert rotated is not None
+    rooms.switches.roll_back()
+    running.follow()
+    Leftovers(rooms.database).forget_space(rotated.id)
+    monkeypatch.setitem(MODELS, "inverted", Inverted)
+    running.chooser.use("inverted")
+    running.fill()
+    running.follow()
+    assert running.first("red") == ("blue", "inverted")
+    answering = running.models.active()
+    assert np.allclose(answering.bank, Inverted().encode_texts(neutral_texts()), atol=1e-6)
+    assert rooms.vectors.bank(answering.kept.id, neutral_digest()) is not None
 
 
 def test_the_same_pictures_with_the_same_model_again(running: Running, rooms: Rooms) -> None:

@@ -384,6 +384,14 @@ def test_spaces_have_indexes_of_their_own(path: Path) -> None:
     assert {file.name for file in path.parent.iterdir()} == {"space-1.snapshot", "space-2.snapshot"}
 
 
+def test_an_id_that_is_given_again_has_an_index_of_its_own(path: Path) -> None:
+    log, later, cache = filled(10), filled(10, seed=3), Cache(path.parent)
+    assert_right(cache.get(log), log)
+    assert_right(cache.get(later, replace(SPACE, fingerprint="2")), later)
+    cache.cache.close()
+    assert_right(Cache(path.parent).get(later, replace(SPACE, fingerprint="2")), later)
+
+
 def test_an_index_is_kept_while_it_is_used(path: Path) -> None:
     log, cache = filled(), Cache(path.parent)
     index = cache.get(log)
