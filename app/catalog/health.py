@@ -10,6 +10,7 @@ from app.catalog.database import Database
 from app.catalog.images import Images
 from app.catalog.postgresql_schema import recount
 from app.catalog.tables import counts, images, spaces, vectors
+from app.catalog.trash import Trash
 from app.catalog.words import add_words, remove_words, set_caption, words
 from app.models import Image, ImageState
 
@@ -44,8 +45,8 @@ class Health:
             before = batch[-1].id
 
     def is_empty(self) -> bool:
-        """Whether there is no picture."""
-        return not self._images.newest(1)
+        """Whether there is no picture, in the trash neither."""
+        return not self._images.newest(1) and Trash(self._database).count() == 0
 
     def miscounted(self) -> bool:
         """Whether the counts that pages show differ from the pictures there are."""

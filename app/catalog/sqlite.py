@@ -17,7 +17,11 @@ log = logging.getLogger(__name__)
 BUSY_SECONDS = 30
 """How long a writer waits for another one. Ours take milliseconds; this is for other programs, and slow disks."""
 
-DAMAGED = "The library's catalog is damaged. Stop the server and bring a backup back: python run.py restore FOLDER."
+RESTORE = (
+    "Stop the server, move the folder index away, leave images where it is, and bring a backup back: "
+    "python run.py restore FOLDER. Pictures that came after the backup are kept."
+)
+DAMAGED = f"The library's catalog is damaged. {RESTORE}"
 TROUBLE = {
     sqlite3.SQLITE_BUSY: "Another program has held the library's catalog for too long. Try again in a moment.",
     sqlite3.SQLITE_FULL: "The server's disk is full. Make room and try again.",

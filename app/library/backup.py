@@ -16,7 +16,7 @@ from pathlib import Path
 from app.catalog.database import Database
 from app.catalog.health import Health
 from app.catalog.images import Images
-from app.catalog.trash import Trash
+from app.catalog.trash import Trash, Trashed
 from app.errors import InvalidInput
 from app.library.exporting import whole_file
 from app.media.folder import Folder
@@ -58,10 +58,11 @@ def back_up(database: Database, store: Store, to: Path, watch: Callable[[int], o
 def restore_library(
     backup: Path, data: Path, store: Store, watch: Callable[[int], object] = lambda _done: None
 ) -> Copied:
-    """Bring a backup into an empty data folder, its pictures into ``store``. What lies there stays: pictures that are
-    younger than the backup are no rubbish, and the doctor tells of them.
+    """Bring a backup into a data folder without a library, its pictures into ``store``.
 
-    Raises `InvalidInput` where it is none, or the folder is in use.
+    Pictures that lie there already and are younger than the backup stay: the next start takes them in, of a bucket
+    ``doctor --fix``. Raises `InvalidInput` where it is none, or the folder is in use; `CatalogUnavailable` where the
+    catalog there can't be read.
     """
     source, catalog = backup / "index" / CATALOG, data / "index" / CATALOG
     if not source.is_file():
@@ -69,7 +70,10 @@ def restore_library(
     for folder in (backup, data):
         _refuse_in_use(folder)
     if catalog.exists() and not _is_empty(catalog):
-        raise InvalidInput(f"There is a library in {data} already. Move its folders images and index away first.")
+        raise InvalidInput(
+            f"There is a library in {data} already. Move its folder index away first. What lies in its folder images "
+            "and is not in the backup is taken in at the next start, unless you move that away as well."
+        )
     pictures = Folder(backup / "images")
     return _copy(partial(shutil.copyfile, source), lambda _md5: True, pictures, data, store, watch)
 
@@ -135,7 +139,8 @@ def _copy_files(
                 gone.append(image.id)
                 continue
             missing.append(image.filename)
-        _copy_thumbnails(image, store, target)
+        if image.has_thumbnails:
+            _copy_thumbnails(image, store, target)
         pictures += 1
         watch(pictures)
     for image_id in gone:
@@ -150,12 +155,12 @@ def _copy_trash(trash: Trash, store: Store, target: Store) -> None:
             copy_file(store, target, original_name(item.md5, item.format))
         except FileNotFoundError:  # given up for good meanwhile
             trash.discard(item.id)
+            continue
+        _copy_thumbnails(item, store, target)
 
 
-def _copy_thumbnails(image: Image, store: Store, target: Store) -> None:
+def _copy_thumbnails(image: Image | Trashed, store: Store, target: Store) -> None:
     """They can be made again, so one that is missing is nobody's loss."""
-    if not image.has_thumbnails:
-        return
     for size in derivative_sizes(image.width, image.height):
         try:
             copy_file(store, target, thumbnail_name(image.md5, size.name))

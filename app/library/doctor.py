@@ -10,6 +10,7 @@ from pathlib import Path
 
 from app.catalog.health import Health
 from app.catalog.images import Images
+from app.catalog.sqlite import RESTORE
 from app.catalog.trash import Trash
 from app.catalog.vectors import Vectors
 from app.errors import EngineUnavailable
@@ -20,7 +21,6 @@ from app.models import THUMBNAIL_WIDTHS, Image
 from app.vectors.shared import SharedIndexes
 from app.vectors.snapshots import IndexCache
 
-RESTORE = "Stop the server and bring a backup back: python run.py restore FOLDER."
 ADD_AGAIN = "Add the same file again, and it takes its place; or remove the picture."
 HAND_IN = "From a bucket nothing is taken in by itself: fetch it, and hand it in or import it."
 SHOWN_SECONDS = 10.0

@@ -41,6 +41,6 @@ def test_it_is_told_and_not_touched(settings: Settings, command: list[str]) -> N
         check=False,
     )
     assert ended.returncode == 1
-    assert "The library's catalog is damaged. Stop the server and bring a backup back" in ended.stdout + ended.stderr
+    assert "The library's catalog is damaged. Stop the server, move the folder index" in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
     assert catalog.read_bytes() == before

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from app.catalog.database import Database
-from app.errors import InvalidInput
+from app.errors import CatalogUnavailable, InvalidInput
 from app.library.backup import CATALOG, NOTE, Copied, back_up, restore_library
 from app.media.folder import Folder
 from app.media.store import original_name
-from tests.library.conftest import Rooms
-from tests.pictures import unique_pictures
+from app.models import Outcome
+from tests.library.conftest import Rooms, md5
+from tests.pictures import picture, unique_pictures
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -248,6 +249,19 @@ class TestRestoreRefuses:
             restored(backup, tmp_path / "new")
         assert tree(tmp_path / "new") == before
 
+    def test_a_folder_whose_pictures_are_all_in_the_trash(self, rooms: Rooms, tmp_path: Path) -> None:
+        backup = self.backup(rooms, tmp_path)
+        restored(backup, tmp_path / "new")
+        trashed = opened(tmp_path / "new", rooms)
+        trashed.intake.throw_away(1)
+        trashed.add("blue")
+        trashed.intake.throw_away(2)
+        trashed.database.close()
+        before = tree(tmp_path / "new")
+        with pytest.raises(InvalidInput, match="already"):
+            restored(backup, tmp_path / "new")
+        assert tree(tmp_path / "new") == before
+
     @pytest.mark.parametrize("where", ["backup", "new"])
     def test_while_a_server_runs(self, rooms: Rooms, tmp_path: Path, where: str) -> None:
         backup = self.backup(rooms, tmp_path)
@@ -255,6 +269,27 @@ class TestRestoreRefuses:
         (tmp_path / where / "index" / f"{CATALOG}-wal").touch()
         with pytest.raises(InvalidInput, match="Stop it first"):
             restored(backup, tmp_path / "new")
+
+
+def test_what_is_younger_than_the_backup_outlives_a_damaged_catalog(rooms: Rooms, tmp_path: Path) -> None:
+    rooms.add("red")
+    make(rooms, tmp_path / "backup")
+    data = tmp_path / "new"
+    restored(tmp_path / "backup", data)
+    library = opened(data, rooms)
+    library.add("blue")
+    library.database.close()
+    catalog = data / "index" / CATALOG
+    catalog.write_bytes(b"\xff" * 4096 + catalog.read_bytes()[4096:])
+    for _ in range(2):
+        with pytest.raises(CatalogUnavailable, match=r"damaged.*move the folder index away, leave images"):
+            restored(tmp_path / "backup", data)
+    (data / "index").rename(data / "damaged")
+    assert restored(tmp_path / "backup", data) == Copied(1, 0, ())
+    library = opened(data, rooms)
+    assert [result.outcome for result in library.intake.recover()] == [Outcome.ADDED]
+    assert {image.md5 for image in library.images.newest(9)} == {md5(picture("red")), md5(picture("blue"))}
+    library.database.close()
 
 
 Watch = Callable[[int], object]
