@@ -390,7 +390,7 @@ def prune(
         bool, typer.Option("--old-models", help="Also vectors of models that don't serve: no going back to those.")
     ] = False,
 ) -> None:
-    """Clear away what is derived and of no use any more: previews and snapshots of nothing, compiled models, records.
+    """Clear away what is derived and of no use any more: previews and snapshots of nothing, compiled models.
 
     Never an original. Works beside a running server.
 
@@ -406,6 +406,8 @@ def prune(
             freed += useless.bytes
             if not dry_run:
                 useless.remove()
+        if old_models and not dry_run:
+            pruner.compact()
     typer.echo(f"{file_size(freed)} {'can be freed' if dry_run else 'freed'}.", err=True)
 
 

@@ -96,6 +96,19 @@ class Database:
             else:
                 copy_to_file(connection, path)
 
+    def compact(self) -> None:
+        """Give the room of deleted rows back to the disk. https://sqlite.org/lang_vacuum.html
+
+        Other databases see to that themselves. It needs room for a copy, and the write lock.
+        """
+        if not self.is_one_file:
+            return
+        with _told(), self._writing.connect() as connection:
+            if connection.exec_driver_sql("PRAGMA freelist_count").scalar():
+                connection.exec_driver_sql("ROLLBACK")  # not inside of the transaction that each connection begins with
+                connection.exec_driver_sql("VACUUM")
+                connection.exec_driver_sql("BEGIN")
+
     def close(self) -> None:
         """Close all connections that are not in use."""
         self._writing.dispose()

@@ -1,16 +1,15 @@
-"""What stands in the catalog and is of no use any more: vectors of models that don't serve, records of files that are
-gone."""
+"""What stands in the catalog and is of no use any more: vectors of models that don't serve."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete, exists, func, select, update
 
 from app.catalog.database import Database
 from app.catalog.postgresql import take_turn
-from app.catalog.tables import imports, spaces, switching, vectors
+from app.catalog.tables import spaces, switching, vectors
+from app.errors import CatalogUnavailable
 
 BATCH = 2000
 """Rows deleted at once, so that nobody waits long for the write lock."""
@@ -67,30 +66,12 @@ class Leftovers:
                     connection.execute(delete(spaces).where(spaces.c.id == space_id))
                     return
 
-    def imported_paths(self) -> Iterator[list[str]]:
-        """Of all files that were ever imported, in batches."""
-        last = ""
-        while True:
-            wanted = select(imports.c.path).where(imports.c.path > last).order_by(imports.c.path).limit(BATCH)
-            with self._database.reading() as connection:
-                paths = [str(path) for path in connection.scalars(wanted)]
-            if not paths:
-                return
-            yield paths
-            last = paths[-1]
-
-    def forget_imports(self, paths: Sequence[str]) -> None:
-        for start in range(0, len(paths), BATCH):
-            with self._database.writing() as connection:
-                connection.execute(delete(imports).where(imports.c.path.in_(paths[start : start + BATCH])))
-
     def compact(self) -> None:
-        """Give the room of deleted rows back to the disk. https://sqlite.org/lang_vacuum.html
-
-        Other databases see to that themselves.
-        """
-        if self._database.engine.dialect.name == "sqlite":
-            with self._database.engine.connect() as connection:
-                connection.exec_driver_sql("ROLLBACK")  # not inside of the transaction that each connection begins with
-                connection.exec_driver_sql("VACUUM")
-                connection.exec_driver_sql("BEGIN")
+        """Give the room of deleted rows back to the disk."""
+        try:
+            self._database.compact()
+        except CatalogUnavailable as error:
+            raise CatalogUnavailable(
+                f"{error} What was deleted is gone; its room in the catalog is used for what comes next. "
+                "Run this again to give it back to the disk."
+            ) from error

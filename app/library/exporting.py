@@ -16,7 +16,7 @@ import numpy as np
 
 from app.catalog.listing import Listed
 from app.media.store import original_name
-from app.models import EmbeddingSpace, ExportFormat, LogEntry
+from app.models import EmbeddingSpace, ExportFormat, FloatArray, LogEntry
 
 COLUMNS = (
     "id", "md5", "filename", "format", "bytes", "width", "height", "state", "reason", "added_at", "taken_at", "date",
@@ -43,11 +43,10 @@ def write_vectors(space: EmbeddingSpace, entries: Iterable[list[LogEntry]], fold
     with whole_file(folder / "vectors.npy") as vectors, whole_file(folder / "ids.npy") as ids:
         vectors.write(_header("<f4", 0, space.dimension))
         ids.write(_header("<i8", 0))
-        for batch in entries:
-            living = [entry for entry in batch if entry.vector is not None]
-            vectors.writelines(entry.vector.astype("<f4").tobytes() for entry in living if entry.vector is not None)
-            ids.write(np.array([entry.image_id for entry in living], "<i8").tobytes())
-            count += len(living)
+        for image_id, vector in _each_once(entries):
+            vectors.write(vector.astype("<f4").tobytes())
+            ids.write(image_id.to_bytes(8, "little", signed=True))
+            count += 1
         vectors.seek(0)
         vectors.write(_header("<f4", count, space.dimension))
         ids.seek(0)
@@ -56,6 +55,17 @@ def write_vectors(space: EmbeddingSpace, entries: Iterable[list[LogEntry]], fold
     with whole_file(folder / "space.json") as file:
         file.write(json.dumps(facts, indent=2).encode() + b"\n")
     return count
+
+
+def _each_once(entries: Iterable[list[LogEntry]]) -> Iterator[tuple[int, FloatArray]]:
+    """Pictures with their vectors. One that is embedded again meanwhile comes again, further on in the log."""
+    written = bytearray()  # a byte for each id
+    for batch in entries:
+        for entry in batch:
+            written.extend(bytes(max(entry.image_id + 1 - len(written), 0)))
+            if entry.vector is not None and not written[entry.image_id]:
+                written[entry.image_id] = True
+                yield entry.image_id, entry.vector
 
 
 @contextmanager

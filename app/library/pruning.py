@@ -1,8 +1,11 @@
-"""Prune: what is derived and of no use any more. Never an original, and nothing that anything in the library needs."""
+"""Prune: what is derived and of no use any more. Never an original, and nothing that anything in the library needs.
+
+Nor records of imported files that seem to be gone: the files may lie on a disk that is not plugged in, or on another
+machine, and without its record a picture that was deleted here would come back with its file.
+"""
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import time
@@ -14,7 +17,6 @@ from pathlib import Path
 from app.catalog.images import Images
 from app.catalog.leftovers import Leftovers, OldSpace
 from app.library.intake import Intake
-from app.library.watching import is_gone
 from app.media.store import Store, thumbnail_name
 from app.models import THUMBNAIL_WIDTHS
 
@@ -53,15 +55,17 @@ class Pruner:
         yield from self._snapshots(set(kept))
         yield from self._compiled(set(kept.values()))
         yield from self._previews()
-        yield from self._import_records()
+
+    def compact(self) -> None:
+        """Give the room of deleted vectors back to the disk, once all that is to go has gone.
+
+        Raises `CatalogUnavailable`, with what to do.
+        """
+        self._leftovers.compact()
 
     def _vectors(self, space: OldSpace) -> Useless:
         what = f"{_many(space.vectors, 'vector')} of the model {space.model}, which does not serve"
-        return Useless(what, space.bytes, partial(self._forget, space))
-
-    def _forget(self, space: OldSpace) -> None:
-        self._leftovers.forget_space(space.id)
-        self._leftovers.compact()
+        return Useless(what, space.bytes, partial(self._leftovers.forget_space, space.id))
 
     def _snapshots(self, kept: set[int]) -> Iterator[Useless]:
         for path in sorted(self._index.glob("space-*")):
@@ -87,21 +91,6 @@ class Pruner:
             size = sum(self._store.size_of(name) or 0 for name in names)
             what = f"previews of {_many(len(lost), 'picture')} that {'is' if len(lost) == 1 else 'are'} gone"
             yield Useless(what, size, self._intake.remove_lost_thumbnails)
-
-    def _import_records(self) -> Iterator[Useless]:
-        """Of files that are gone from a folder that is there: what is on a disk that is not plugged in is not gone."""
-        gone = [
-            path
-            for paths in self._leftovers.imported_paths()
-            for path in paths
-            if is_gone(path) and os.path.isdir(os.path.dirname(path.partition("!/")[0]))
-        ]
-        if gone:
-            yield Useless(
-                f"{_many(len(gone), 'record')} of imported files that are gone",
-                sum(len(path) for path in gone),
-                partial(self._leftovers.forget_imports, gone),
-            )
 
 
 def _many(number: int, noun: str) -> str:

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from app.catalog.imports import REFUSED, Imports, Stamp
 from app.catalog.watched import Watched
-from app.errors import StorageUnavailable
+from app.errors import CatalogUnavailable, GlimpseError, StorageUnavailable
 from app.library.importing import (
+    ARCHIVE,
     Fate,
     Imported,
     Importer,
@@ -38,7 +41,9 @@ MOST_FOLDERS = 5000
 """Folders that events are asked for: operating systems bound how many. Above it, looks alone have to do."""
 NOT_THERE = "It is not there. Is its disk plugged in? Its pictures stay, and it is looked at again."
 EMPTIED = "Nothing is in it any more. Is its disk plugged in? Its pictures stay, and it is looked at again."
-
+_ESCAPED = re.compile(r"\\x[0-9a-f]{2}")
+"""Bytes that are no UTF-8, in the name of a `Source`."""
+_ARCHIVE = re.compile(rf"(.*?{re.escape(ARCHIVE)})!/", re.IGNORECASE | re.DOTALL)
 
 Seen = dict[str, tuple[Stamp, float]]
 """New files by name: their stamp, and since when (seconds, monotonic) it has been that."""
@@ -103,8 +108,8 @@ class Watcher:
                 waiting |= self._look_into(folder)
             except OSError as error:
                 self._complain(folder, f"It can't be looked into: {error.strerror}.")
-            except StorageUnavailable as error:
-                waiting = True
+            except GlimpseError as error:
+                waiting |= isinstance(error, StorageUnavailable | CatalogUnavailable)  # they come back by themselves
                 self._complain(folder, str(error))
             except Exception:
                 log.exception("watched folder could not be looked at folder=%s", folder)
@@ -173,7 +178,8 @@ class Watcher:
             self._said.add(line)
             log.warning("watched folder=%s %s", folder, message)
         self._seen.pop(folder, None)
-        self._watched.report(WatchedFolder(str(folder), time.time(), self._every, message=message))
+        with suppress(CatalogUnavailable):  # which may be the very complaint
+            self._watched.report(WatchedFolder(str(folder), time.time(), self._every, message=message))
         return False
 
 
@@ -279,9 +285,16 @@ class Events:
 
 
 def is_gone(name: str) -> bool:
-    """Whether a file is certainly not there; one inside an archive goes with the archive."""
+    """Whether a file is certainly not there, by its `Source.name`; one inside an archive goes with the archive."""
+    if _ESCAPED.search(name):
+        return False  # on disk it has another name
+    archive = _ARCHIVE.match(name)
+    return _is_missing(name) and (archive is None or _is_missing(archive[1]))
+
+
+def _is_missing(path: str) -> bool:
     try:
-        os.lstat(name.partition("!/")[0])
+        os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return True
     except (OSError, ValueError):

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.catalog import listing
+from app.catalog import listing, vectors
 from app.catalog.listing import Listing
 from app.library.exporting import COLUMNS, whole_file, write_catalog, write_vectors
 from app.library.intake import Origin
@@ -72,12 +72,31 @@ def test_vectors_are_read_by_numpy(full: Rooms, tmp_path: Path) -> None:
     full.intake.remove(1)
     folder = tmp_path / "a" / "vectors"
     assert write_vectors(serving.space, full.vectors.log(serving.id).entries(0), folder) == 2
-    vectors, ids = np.load(folder / "vectors.npy"), np.load(folder / "ids.npy")
-    assert (vectors.dtype, vectors.shape, ids.dtype) == (np.float32, (2, 4), np.int64)
+    rows, ids = np.load(folder / "vectors.npy"), np.load(folder / "ids.npy")
+    assert (rows.dtype, rows.shape, ids.dtype) == (np.float32, (2, 4), np.int64)
     assert ids.tolist() == [2, 3]
-    np.testing.assert_array_equal(vectors[1], full.vectors.get(serving.id, 3))
+    np.testing.assert_array_equal(rows[1], full.vectors.get(serving.id, 3))
     assert json.loads((folder / "space.json").read_text())["pictures"] == 2
     assert {path.name for path in folder.iterdir()} == {"vectors.npy", "ids.npy", "space.json"}
+
+
+def test_pictures_that_are_embedded_again_meanwhile_are_written_once(
+    full: Rooms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vectors, "LOG_BATCH", 1)
+    serving = full.vectors.serving()
+    assert serving is not None
+
+    def entries(space: int) -> Iterator[list[LogEntry]]:
+        for number, batch in enumerate(full.vectors.log(space).entries(0)):
+            yield batch
+            if number == 0:  # one that has been written, and one that has not
+                with full.database.writing() as connection:
+                    vectors.write_entries(connection, space, {1: np.ones(4, np.float32), 3: np.ones(4, np.float32)})
+
+    assert write_vectors(serving.space, entries(serving.id), tmp_path) == 3
+    assert sorted(np.load(tmp_path / "ids.npy").tolist()) == [1, 2, 3]
+    assert np.load(tmp_path / "vectors.npy").shape == (3, 4)
 
 
 def test_a_hundred_thousand_vectors_are_never_in_memory_together(tmp_path: Path) -> None:
@@ -85,8 +104,8 @@ def test_a_hundred_thousand_vectors_are_never_in_memory_together(tmp_path: Path)
 
     def entries() -> Iterator[list[LogEntry]]:
         for start in range(0, count, 10_000):
-            vectors = np.full((10_000, dimension), start, np.float32)
-            yield [LogEntry(start + row, start + row + 1, vectors[row]) for row in range(10_000)]
+            batch = np.full((10_000, dimension), start, np.float32)
+            yield [LogEntry(start + row, start + row + 1, batch[row]) for row in range(10_000)]
 
     tracemalloc.start()
     try:
@@ -95,9 +114,9 @@ def test_a_hundred_thousand_vectors_are_never_in_memory_together(tmp_path: Path)
     finally:
         tracemalloc.stop()
     assert peak < 4 * count * dimension / 2
-    vectors = np.load(tmp_path / "vectors.npy", mmap_mode="r")
-    assert vectors.shape == (count, dimension)
-    assert float(vectors[-1, 0]) == count - 10_000
+    rows = np.load(tmp_path / "vectors.npy", mmap_mode="r")
+    assert rows.shape == (count, dimension)
+    assert float(rows[-1, 0]) == count - 10_000
     assert np.load(tmp_path / "ids.npy")[-1] == count
 
 

@@ -11,9 +11,10 @@ import pytest
 
 from app.catalog.imports import Imports
 from app.catalog.watched import Watched
+from app.errors import CatalogUnavailable
 from app.library import watching
 from app.library.importing import Importer
-from app.library.watching import Watcher
+from app.library.watching import Watcher, is_gone
 from app.models import WatchedFolder
 from tests.conftest import wait_for
 from tests.library.conftest import Rooms
@@ -235,6 +236,56 @@ def test_one_folder_that_cannot_be_looked_into_does_not_hinder_others(
     told = {seen.folder: seen.message for seen in watch.watched.all()}
     assert told == {str(other): "It can't be looked into: Input/output error.", str(disk): None}
     assert watch.names == ["red.jpg"]
+
+
+def test_a_folder_of_the_library_itself_is_told_on_the_pages(
+    rooms: Rooms, disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(disk / "red.jpg", picture("red"))
+    watch = Watch(rooms, rooms.store.root, disk)
+    with caplog.at_level(logging.WARNING):
+        watch.look()
+        watch.look()
+    told = {seen.folder: seen.message for seen in watch.watched.all()}
+    assert "belongs to the library itself" in (told[str(rooms.store.root)] or "")
+    assert watch.names == ["red.jpg"]
+    assert [record.exc_info for record in caplog.records] == [None], "said once, in a sentence"
+
+
+def test_while_the_catalog_is_away_looking_goes_on(
+    rooms: Rooms, disk: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(disk / "red.jpg", picture("red"))
+    watch = Watch(rooms, disk)
+
+    def fail(*_: object) -> None:
+        raise CatalogUnavailable("The disk is full.")
+
+    with monkeypatch.context() as trouble, caplog.at_level(logging.WARNING):
+        trouble.setattr(Imports, "under", fail)
+        trouble.setattr(Watched, "report", fail)
+        assert watch.watcher.look(), "it is asked again soon"
+    assert [(record.exc_info, "The disk is full." in record.getMessage()) for record in caplog.records] == [
+        (None, True)
+    ]
+    watch.look()
+    assert watch.names == ["red.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("kept", "name", "gone"),
+    [
+        ("Party!/a.jpg", "Party!/a.jpg", False),
+        ("Party/b.jpg", "Party!/a.jpg", True),
+        ("all.ZIP", "all.ZIP!/a.jpg", False),
+        ("b.zip", "all.zip!/a.jpg", True),
+        ("b.jpg", "a.jpg", True),
+        ("b.jpg", r"\xff.jpg", False),
+    ],
+)
+def test_what_is_certainly_gone(disk: Path, kept: str, name: str, gone: bool) -> None:
+    put(disk / kept, b"")
+    assert is_gone(f"{disk}/{name}") is gone
 
 
 def test_an_event_makes_the_next_look_come_sooner(rooms: Rooms, disk: Path) -> None:
