@@ -174,6 +174,7 @@ class Worker:
             encoder = model.get()
         except ModelUnavailable as error:
             self._complaint = str(error)
+            self._encoders.retry(source)
             return 0
         if serving is None:
             self._vectors.serve(encoder.space, self._encoders.source(source))
@@ -191,7 +192,7 @@ class Worker:
         while not self._stopping.is_set():
             self._improve()
             now = time.monotonic()
-            saying = (round(self._rate(), 1), self._trouble() or self._complaint)
+            saying = (round(self._rate(), 1), self._trouble() or self._complaint or self._filler.complaint)
             if saying != said or now - said_at > REPORT_IDLE_SECONDS:
                 with suppress(Exception):  # a locked catalog must not end the worker
                     self._workers.report(self._name, *saying)

@@ -150,6 +150,40 @@ def test_without_a_model_pictures_are_prepared_and_the_complaint_is_told(rooms: 
 
 
 @pytest.mark.usefixtures("impatient")
+def test_a_model_that_could_not_be_had_is_tried_again(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    network: list[bool] = []
+
+    def load() -> Encoder:
+        if not network:
+            raise ModelUnavailable("The hub did not answer.")
+        return ColourEncoder()
+
+    monkeypatch.setattr("app.vectors.background.RETRY_SECONDS", 0.05)
+    rooms.add("red")
+    with working(worker_of(rooms, load)):
+        wait_for(lambda: Workers(rooms.database).status().message == "The hub did not answer.")
+        network.append(True)
+        wait_for(lambda: rooms.images.counts() == Counts(indexed=1))
+        wait_for(lambda: Workers(rooms.database).status().message is None)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_worker_that_can_not_help_with_a_filling_says_so(rooms: Rooms) -> None:
+    def load(source: str) -> Encoder:
+        if source == "rotated":
+            raise ModelUnavailable("There is no such model.")
+        return ColourEncoder()
+
+    rooms.add("red")
+    rooms.index()
+    rooms.switches.want("rotated")
+    rooms.switches.begin("rotated", ColourEncoder("rotated").space, "rotated")
+    with working(worker_with(rooms, Encoders(load))):
+        wait_for(lambda: "can't load it: There is no such" in (Workers(rooms.database).status().message or ""))
+    assert rooms.switches.read().wanted == "rotated"
+
+
+@pytest.mark.usefixtures("impatient")
 def test_while_another_space_serves_nothing_is_embedded(rooms: Rooms) -> None:
     rooms.add("red")
     rooms.vectors.serve(ColourEncoder(fingerprint="2").space)

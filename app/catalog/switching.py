@@ -99,10 +99,14 @@ class Switches:
                 _set(connection, filling_id=space_id, after_seq=0)
 
     def fail(self, wanted: str, message: str) -> None:
-        """The ``wanted`` model can't be had: nothing changes, but what is said about it."""
+        """The ``wanted`` model can't be had: nothing changes, but what is said about it.
+
+        While its space is filled, it can be had elsewhere: then not even that.
+        """
         with self._database.writing() as connection:
-            if _row(connection).wanted == wanted:
-                _set(connection, wanted=None, filling_id=None, failure=message)
+            row = _row(connection)
+            if row.wanted == wanted and row.filling_id is None:
+                _set(connection, wanted=None, failure=message)
 
     def complain(self, message: str | None) -> None:
         """Say why a wish failed, or take that back."""

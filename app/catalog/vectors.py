@@ -185,13 +185,13 @@ def space_row(connection: Connection, space: EmbeddingSpace, source: str | None)
 
 
 def change_over(connection: Connection, space_id: int) -> None:
-    """Make a space the serving one, and the one that served the way back. Ends a filling of what serves now."""
+    """Make a space the serving one, and the one that served the way back. Ends a filling of either, in place too."""
     before = connection.scalar(select(spaces.c.id).where(spaces.c.serving).with_for_update())
     if before != space_id:
         connection.execute(update(spaces).values(serving=spaces.c.id == space_id))
         connection.execute(update(switching).values(previous_id=before))
         _set_states(connection, space_id)
-    done = update(switching).where(switching.c.filling_id == space_id)
+    done = update(switching).where(switching.c.filling_id.in_([space_id, before or space_id]))
     connection.execute(done.values(wanted=None, filling_id=None, failure=None))
 
 

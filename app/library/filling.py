@@ -25,19 +25,21 @@ class Filler:
         self._encoders = encoders
         self._beyond = 0
         self._round: tuple[int, int] | None = None
+        self.complaint: str | None = None
+        """Why this worker takes no part in a filling that is under way, in words for the person."""
 
     def fill_next_batch(self) -> int:
         """Take the next step towards the model that is wanted. Returns how many pictures were worked on.
 
-        0: nothing is wanted, its model still loads, or others have claimed what is left.
+        0: nothing is wanted, its model still loads, others have claimed what is left, or there is a `complaint`.
         """
         told = self._switches.read()
         if told.wanted is None:
+            self.complaint = None
             return 0
         model = self._encoders.of(told.wanted)
         if model.status.state is ModelState.UNAVAILABLE:
-            self._switches.fail(told.wanted, model.status.message or "")
-            self._encoders.forget(told.wanted)
+            self._do_without(told, told.wanted, model.status.message or "")
         elif model.status.state is ModelState.READY:
             return self._fill(model, told, told.wanted)
         return 0
@@ -45,12 +47,16 @@ class Filler:
     def _fill(self, model: BackgroundEncoder, told: Switching, wanted: str) -> int:
         encoder = model.get()
         filling = told.filling
-        if filling is not None and filling.space != encoder.space:  # its files were replaced meanwhile
-            self._switches.want(wanted)
-            filling = None
         if filling is None:
             self._switches.begin(wanted, encoder.space, self._encoders.source(wanted))
             return self.fill_next_batch()
+        if filling.space != encoder.space:  # whose are right is not for a worker to say: others may be filling
+            self.complaint = (
+                f"This worker has other files of {encoder.space.model} than what is filled: it can't help. Give it the "
+                "same files and start it again; if they were replaced on purpose, choose the model again."
+            )
+            return 0
+        self.complaint = None
         ids = self._claim(filling, told.after, encoder.batch)
         if not ids:
             if self._switches.promote(filling):
@@ -62,6 +68,15 @@ class Filler:
             log.warning("picture left out of the filling id=%d reason=%s", image.id, error)
         self._switches.fill(self._worker, filling, embedded, [image.id for image, _ in unreadable])
         return len(ids)
+
+    def _do_without(self, told: Switching, wanted: str, message: str) -> None:
+        """Without a filling the wish has failed. One that is under way is for the workers that have the model."""
+        if told.filling is None:
+            self._switches.fail(wanted, message)
+            self._encoders.forget(wanted)
+        else:
+            self.complaint = f"{told.filling.space.model} is filled, and this worker can't load it: {message}"
+            self._encoders.retry(wanted)
 
     def _claim(self, filling: KeptSpace, after: int, limit: int) -> list[int]:
         """Goes through the library once, and then from its beginning for what was added or left meanwhile."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -14,6 +15,9 @@ from app.vectors.encoder import Encoder
 from app.vectors.known import AUTO, first_line
 
 log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 60.0
+"""How often a model that could not be loaded is tried again."""
 
 Improve = Callable[[Encoder], tuple[Encoder, Choice] | None]
 
@@ -31,6 +35,7 @@ class BackgroundEncoder:
         self._improve = improve
         self._encoder: Encoder | None = None
         self._status = ModelStatus(name, ModelState.LOADING)
+        self.failed_at = math.inf
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name="load-model", daemon=True)
 
@@ -66,6 +71,7 @@ class BackgroundEncoder:
     def _fail(self, message: str) -> None:
         log.error("model unavailable name=%s reason=%s", self._status.name, message)
         self._status = ModelStatus(self._status.name, ModelState.UNAVAILABLE, message=message)
+        self.failed_at = time.monotonic()
 
     @property
     def status(self) -> ModelStatus:
@@ -141,6 +147,11 @@ class Encoders:
             for key in [held for held in self._held if held not in keep and self._asked[held] <= before]:
                 log.info("model let go source=%s", key)
                 del self._held[key], self._asked[key]
+
+    def retry(self, name: str) -> None:
+        """Load a model anew when it is asked for again, if it could not be had `RETRY_SECONDS` ago."""
+        if self.of(name).failed_at < time.monotonic() - RETRY_SECONDS:
+            self.forget(name)
 
     def forget(self, name: str) -> None:
         """Load it anew when it is asked for again: what was missing may be there by then."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import insert
 
@@ -105,6 +107,23 @@ def test_a_wish_that_fails_leaves_all_as_it_was_and_says_why(switches: Switches,
     assert serving.space == SPACE
     switches.want("other")
     assert switches.read().failure is None
+
+
+@pytest.mark.usefixtures("old")
+def test_a_wish_that_is_being_filled_can_be_had_and_does_not_fail(switches: Switches) -> None:
+    begin(switches)
+    begun = switches.read()
+    assert begun.wanted is not None
+    switches.fail(begun.wanted, "It can't be had, says one worker of many.")
+    assert switches.read() == begun
+
+
+@pytest.mark.usefixtures("old")
+def test_pictures_are_not_embedded_again_for_what_was_replaced_meanwhile(switches: Switches, vectors: Vectors) -> None:
+    switches.anew()
+    vectors.serve(replace(SPACE, fingerprint="replaced"))
+    told = switches.read()
+    assert (told.wanted, told.filling) == (None, None)
 
 
 @pytest.mark.usefixtures("old")

@@ -194,6 +194,56 @@ def test_a_model_that_cannot_be_had_changes_nothing_and_is_told(running: Running
         del MODELS["nonsense"]
 
 
+def other_worker(rooms: Rooms, load: Callable[[str], Encoder]) -> tuple[Filler, Encoders]:
+    """A second one, with models of its own."""
+    encoders = Encoders(load)
+    encoders.of("rotated").wait(60)
+    return Filler("elsewhere", rooms.switches, rooms.images, rooms.indexer, encoders), encoders
+
+
+def test_a_worker_that_lacks_the_model_ends_nobodys_filling_and_tries_again(
+    running: Running, rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running.chooser.use("rotated")
+    rooms.switches.begin("rotated", Rotated().space, "rotated")
+    begun, here = rooms.switches.read(), [False]
+    other, encoders = other_worker(rooms, lambda source: load(source if here[0] else "nothing like it"))
+    assert other.fill_next_batch() == 0
+    assert rooms.switches.read() == begun
+    assert other.complaint == "rotated is filled, and this worker can't load it: There is no model nothing like it."
+    here[0] = True
+    assert other.fill_next_batch() == 0, "not all the time"
+    monkeypatch.setattr("app.vectors.background.RETRY_SECONDS", 0.0)
+    other.fill_next_batch()
+    encoders.of("rotated").wait(60)
+    assert other.fill_next_batch() == 4
+    told = other.complaint
+    assert told is None
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_worker_with_other_files_of_the_model_leaves_a_filling_alone(
+    running: Running, rooms: Rooms, again: bool
+) -> None:
+    running.chooser.use("rotated")
+    rooms.switches.begin("rotated", Rotated().space, "rotated")
+    if again:
+        running.fill()
+        running.chooser.embed_anew()
+    begun = rooms.switches.read()
+    other, _ = other_worker(rooms, lambda _source: ColourEncoder("rotated", "replaced"))
+    assert other.fill_next_batch() == 0
+    assert rooms.switches.read() == begun
+    assert "This worker has other files of rotated than what is filled" in (other.complaint or "")
+    running.fill()
+    other.fill_next_batch()
+    told = other.complaint
+    assert told is None, "that is over"
+    serving = rooms.vectors.serving()
+    assert serving is not None
+    assert serving.space == Rotated().space
+
+
 def test_a_server_that_lacks_the_next_model_says_so_goes_on_and_tries_again(
     running: Running, rooms: Rooms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
