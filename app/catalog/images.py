@@ -188,13 +188,21 @@ class Images:
             if noted:
                 unlink()
 
-    def unless_known(self, md5: str, unlink: Callable[[], None]) -> None:
-        """Take files away, unless there is a picture that they are of. Nobody adds it meanwhile."""
+    def if_known(self, md5: str, put_back: Callable[[], None]) -> None:
+        """Put a file back, if there is a picture that it is of. Nobody takes it away meanwhile."""
         with self._database.writing() as connection:
             take_turn(connection, md5)
-            known = select(or_(exists().where(images.c.md5 == md5), exists().where(trash.c.md5 == md5)))
-            if not connection.scalar(known):
+            if connection.scalar(_is_known(md5)):
+                put_back()
+
+    def unless_known(self, md5: str, unlink: Callable[[], None]) -> bool:
+        """Take files away, unless there is a picture that they are of. Nobody adds it meanwhile. Returns whether."""
+        with self._database.writing() as connection:
+            take_turn(connection, md5)
+            known = connection.scalar(_is_known(md5))
+            if not known:
                 unlink()
+            return not known
 
     def unfinished_removals(self) -> list[Removal]:
         """Removals whose files may still lie on disk, because the process ended in between."""
@@ -460,6 +468,11 @@ def is_free(now: float) -> ColumnElement[bool]:
     """Claimed by nobody, or for too long. What ends far in the future was claimed before the clock was set back."""
     until = images.c.claimed_until
     return or_(until.is_(None), until < now, until > now + 2 * LEASE_SECONDS)
+
+
+def _is_known(md5: str) -> Select[tuple[bool]]:
+    """Whether there is such a picture, in the gallery or the trash."""
+    return select(or_(exists().where(images.c.md5 == md5), exists().where(trash.c.md5 == md5)))
 
 
 def _select_images() -> Select[tuple[object, ...]]:

@@ -82,7 +82,8 @@ class Intake:
             lambda: self._store.keep(incoming, identity.format),
             lambda format: self._store.put_back(incoming, format),
         )
-        self._store.confirm(incoming)
+        if added and self._store.lost(incoming):
+            self._images.if_known(new.md5, lambda: self._store.confirm(incoming))
         if not added:
             if incoming.kept:
                 log.warning("missing original put back id=%d", image_id)

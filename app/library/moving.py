@@ -10,18 +10,19 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 from app.catalog.health import Health
 from app.catalog.images import Images
-from app.catalog.trash import Trash
+from app.catalog.trash import Trash, Trashed
 from app.errors import InvalidInput
 from app.media.folder import Folder
 from app.media.pictures import derivative_sizes
 from app.media.store import NOTE, Inventory, Store, copy_file, original_name, thumbnail_name
-from app.models import THUMBNAIL_WIDTHS
+from app.models import THUMBNAIL_WIDTHS, Image
 
 AT_ONCE = 8
 """Pictures under way at the same time: an object store answers late, and many at once."""
@@ -32,7 +33,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A picture of the gallery or the trash. ``widths``: of the derivatives it should have."""
+    """A picture of the gallery or the trash. ``widths``: of the derivatives it should have, if they were made."""
 
     name: str
     md5: str
@@ -134,16 +135,20 @@ class Mover:
         removed, found = 0, self._target.found_originals()
         while batch := dict(islice(found, BATCH)):
             for md5 in batch.keys() - self._images.known_md5s(list(batch)):
-                self._target.remove(md5, batch[md5], THUMBNAIL_WIDTHS)
-                removed += 1
+                unlink = partial(self._target.remove, md5, batch[md5], THUMBNAIL_WIDTHS)
+                removed += self._images.unless_known(md5, unlink)  # it may have come back just now
         return removed
 
     def _originals(self) -> Iterator[Original]:
         for image in self._health.pictures():
-            sizes = derivative_sizes(image.width, image.height) if image.has_thumbnails else ()
-            yield Original(image.filename, image.md5, image.format, tuple(size.name for size in sizes))
+            yield _original(image, image.has_thumbnails)
         for item in self._trash.latest(self._trash.count()):
-            yield Original(item.filename, item.md5, item.format)
+            yield _original(item, True)
+
+
+def _original(image: Image | Trashed, has_thumbnails: bool) -> Original:
+    sizes = derivative_sizes(image.width, image.height) if has_thumbnails else ()
+    return Original(image.filename, image.md5, image.format, tuple(size.name for size in sizes))
 
 
 def _each(work: Callable[[Original], T], originals: Iterator[Original]) -> Iterator[T]:

@@ -170,8 +170,11 @@ class Bucket(Store):
         self.send(incoming, format)
         return incoming.kept
 
-    def confirm(self, incoming: Incoming) -> None:
+    def lost(self, incoming: Incoming) -> bool:
         """Look again: a removal of the same picture may have taken it away between sending it and writing its row."""
+        return incoming.sent_as is not None and self.size_of(incoming.sent_as) != incoming.bytes
+
+    def confirm(self, incoming: Incoming) -> None:
         if incoming.sent_as is not None:
             self._send(incoming.path, incoming.sent_as)
 

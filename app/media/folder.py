@@ -115,8 +115,12 @@ class Folder(Store):
         return (self.root / name).read_bytes()
 
     def delete(self, names: Sequence[str]) -> None:
+        """On disk when this returns, for originals: one that came back by a power cut would be taken in again."""
         for name in names:
-            (self.root / name).unlink(missing_ok=True)
+            path = self.root / name
+            path.unlink(missing_ok=True)
+            if parse_original(name) and path.parent.is_dir():  # also if it was gone: the sync may not have been reached
+                _sync_folder(path.parent)
 
     def found_originals(self) -> Iterator[tuple[str, str]]:
         for path in self._files():

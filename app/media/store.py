@@ -132,7 +132,8 @@ class Store(ABC):
     """Originals and derivatives of one library. Names are those that `original_name` and `thumbnail_name` give.
 
     An original is handed over in three steps around the transaction that writes its row: `send` may take its time,
-    `keep` is called under the catalog's write lock, `confirm` before anybody is told that the picture is here.
+    `keep` is called under the catalog's write lock, and before anybody is told that the picture is here, `lost` asks
+    whether `confirm` is needed, which is called under that lock again.
     """
 
     place: str
@@ -174,8 +175,12 @@ class Store(ABC):
             self.keep(incoming, format)
         return missing
 
+    def lost(self, incoming: Incoming) -> bool:
+        """After the row was written: whether a removal of the same picture has taken the file away meanwhile."""
+        return False
+
     def confirm(self, incoming: Incoming) -> None:  # noqa: B027 - nor here
-        """After the row was written: the file is here, whoever removed the same picture meanwhile."""
+        """Put it there again, while nobody adds or removes this picture."""
 
     @abstractmethod
     def save_thumbnail(self, md5: str, width: int, data: bytes) -> None:

@@ -17,8 +17,8 @@ from tests.flows.crashes import CRASHED, Step, decode_here, live
 STEPS = {
     "an object is to be sent": Step("app.media.bucket:Bucket.send", after=False),
     "an object was sent and has no row": Step("app.media.bucket:Bucket.send", after=True, when=lambda _: True),
-    "a row was written and the object not looked at again": Step("app.media.bucket:Bucket.confirm", after=False),
-    "a picture is here and not acknowledged": Step("app.media.bucket:Bucket.confirm", after=True),
+    "a row was written and the object not looked at again": Step("app.media.bucket:Bucket.lost", after=False),
+    "a picture is here and not acknowledged": Step("app.media.bucket:Bucket.lost", after=True),
     "a preview was sent": Step("app.media.bucket:Bucket.save_thumbnail", after=True),
     "a row was removed, the objects are there": Step("app.catalog.images:Images.remove", after=True),
     "objects were removed, nobody noted it": Step("app.media.bucket:Bucket.delete", after=True),

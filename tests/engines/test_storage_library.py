@@ -6,6 +6,7 @@ import hashlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -19,7 +20,7 @@ from app.library.intake import Intake
 from app.media.decoding import Decoder
 from app.media.folder import Folder
 from app.media.store import original_name
-from app.models import THUMBNAIL_WIDTHS, Outcome
+from app.models import Outcome
 from app.vectors.snapshots import IndexCache
 from tests.catalogs import empty_catalog
 from tests.engines import needs
@@ -161,6 +162,40 @@ def test_who_is_added_again_before_that_keeps_its_file(rooms: BucketRooms, objec
     assert rooms.bucket.size(md5(RED), "jpeg") == len(RED)
 
 
+@pytest.mark.parametrize("colour", ["red", "green"], ids=["a duplicate", "a new one"])
+def test_what_is_removed_while_it_is_added_stays_removed(
+    rooms: BucketRooms, colour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rooms.add("red")
+    adding, data = rooms.images.add, picture(colour)
+
+    def add(*given: Any) -> tuple[int, bool]:
+        image_id, added = adding(*given)
+        rooms.intake.remove(image_id)  # somebody else does, at this moment
+        return image_id, added
+
+    monkeypatch.setattr(rooms.images, "add", add)
+    rooms.intake.add_bytes(data, "again.jpg")
+    assert rooms.bucket.size(md5(data), "jpeg") is None
+    assert list(rooms.doctor().examine()) == []
+
+
+def test_an_object_that_a_removal_took_away_behind_sending_is_sent_again(
+    rooms: BucketRooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rooms.add("red")
+    sending = rooms.bucket.send
+
+    def send(*given: Any) -> None:
+        sending(*given)
+        if rooms.images.get(1):
+            rooms.intake.remove(1)
+
+    monkeypatch.setattr(rooms.bucket, "send", send)
+    assert rooms.intake.add_bytes(RED, "red.jpg").outcome is Outcome.ADDED
+    assert rooms.bucket.size(md5(RED), "jpeg") == len(RED)
+
+
 def test_a_picture_whose_object_is_lost_costs_itself_only(rooms: BucketRooms) -> None:
     rooms.add("red", "blue")
     rooms.bucket.delete([original_name(md5(RED), "jpeg")])
@@ -184,7 +219,6 @@ def test_a_backup_is_a_data_folder_and_comes_back_into_a_bucket(rooms: BucketRoo
     other.take_over(tmp_path / "index" / "catalog.sqlite3", "younger/than the backup")
     assert restore_library(tmp_path / "backup", tmp_path / "new", other) == Copied(2, 2, ())
     assert set(other.found_originals()) == set(rooms.bucket.found_originals())
-    rooms.bucket.remove_thumbnails(rooms.trash.latest(1)[0].md5, THUMBNAIL_WIDTHS)  # made again if it comes back
     for name, size in rooms.bucket.found():
         assert (other.read(name), size) == (rooms.bucket.read(name), len(other.read(name)))
     assert [str(path) for path in other.found_strangers()] == ["younger/than the backup"]

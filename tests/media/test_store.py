@@ -112,6 +112,21 @@ def test_the_bytes_are_on_disk_before_the_name_and_the_name_before_keep_returns(
     assert done == ["fsync", "fsync folder", "replace", "fsync folder"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="folders cannot be opened there")
+def test_an_original_is_gone_on_disk_when_it_was_removed(store: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    with received(store) as incoming:
+        store.keep(incoming, "jpeg")
+    path, synced = store.original(MD5, "jpeg"), list[tuple[int, bool]]()
+
+    def fsync(descriptor: int) -> None:
+        synced.append((os.fstat(descriptor).st_ino, path.exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for _ in range(2):  # again behind a crash between the two
+        store.remove(MD5, "jpeg", THUMBNAIL_WIDTHS)
+    assert synced == [(path.parent.stat().st_ino, False)] * 2
+
+
 def test_a_disk_that_fills_up_leaves_no_half_original(store: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
