@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -135,8 +136,10 @@ def command_line(pid: int) -> str:
 
 def _descendants(pid: int) -> list[int]:
     children = []
-    for task in Path(f"/proc/{pid}/task").iterdir():  # a child belongs to the thread that started it
-        children += [int(child) for child in (task / "children").read_text().split()]
+    with suppress(FileNotFoundError, ProcessLookupError):  # the process has just ended
+        for task in Path(f"/proc/{pid}/task").iterdir():  # a child belongs to the thread that started it
+            with suppress(FileNotFoundError, ProcessLookupError):
+                children += [int(child) for child in (task / "children").read_text().split()]
     return children + [found for child in children for found in _descendants(child)]
 
 
