@@ -182,9 +182,17 @@ class LogEntry:
 
     @property
     def mark(self) -> int:
-        """Tells this entry from any other that might have its ``seq`` in another history of the catalog."""
+        """Tells this entry from any other that might have its ``seq`` in another history of the catalog.
+
+        A checksum in the lower 32 bits, the picture's id above them (`image_of`): 63 bits for ids below 2^31.
+        """
         vector = b"" if self.vector is None else self.vector.astype("<f4").tobytes()
-        return zlib.crc32(f"{self.seq} {self.image_id} ".encode() + vector)
+        return self.image_id << 32 | zlib.crc32(f"{self.seq} {self.image_id} ".encode() + vector)
+
+
+def image_of(mark: int) -> int:
+    """Which picture the entry with this mark is of."""
+    return mark >> 32
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,6 +160,13 @@ class SpaceLog:
             row = connection.execute(wanted).first()
         return None if row is None else LogEntry(row.seq, row.image_id, _vector(row.vector))
 
+    def last_seq_of(self, image_id: int) -> int:
+        """The ``seq`` of a picture's newest entry, a removal as well; 0 if it never had one."""
+        last = select(func.max(vectors.c.seq))
+        with self._database.reading() as connection:
+            found = last.where(vectors.c.space_id == self._space_id, vectors.c.image_id == image_id)
+            return int(connection.scalar(found) or 0)
+
     def newest(self) -> int:
         """The ``seq`` of the newest entry; 0 if there is none."""
         last = select(func.max(vectors.c.seq)).where(vectors.c.space_id == self._space_id)

@@ -13,16 +13,17 @@ from app.catalog.images import Images
 from app.catalog.leases import Leases
 from app.catalog.vectors import KeptSpace, SpaceLog, Vectors
 from app.errors import EngineUnavailable
-from app.models import FloatArray, LogEntry
+from app.models import FloatArray, LogEntry, image_of
 from app.vectors.engine import Engine, Points, Reached, facts_of
 from app.vectors.relevance import stances
 from app.vectors.shared import SharedIndexes
 
 log = logging.getLogger(__name__)
 
-LEASE_SECONDS = 150.0
-"""Whoever follows says so with each batch; after this long without a word somebody else goes on. Above what writing a
-batch can take: should two write at once, an older entry could come to lie over a newer one."""
+LEASE_SECONDS = 600.0
+"""Whoever follows says so with each step; after this long without a word somebody else goes on. Far above what a step
+can take (engines give up after 120 seconds, a step may ask them thrice): should two write at once, an older entry could
+come to lie over a newer one. A process that died on this machine is not waited for (`Follower.give_way`)."""
 LOOK_SECONDS = 60.0
 """How often an engine that has everything is asked whether it still has: somebody may have emptied it."""
 STEP = 2000
@@ -67,7 +68,9 @@ class Follower:
             return
         try:
             engine = self._indexes.engine(kept.id, kept.space)
-            behind = _start(engine.last_seq(), space_log, wanted[1]).seq < wanted[0]
+            reached = engine.last_seq()
+            other = _is_of_another_history(reached, space_log)
+            behind = other or _start(reached, other, wanted[1]) < wanted[0]
             if behind or kept.id not in self._tidied:  # whoever was here before may have died before that
                 self._follow(engine, kept, bank, wanted[1], stopping)
             else:
@@ -97,12 +100,12 @@ class Follower:
             return
         space_log, written = self._vectors.log(kept.id), 0
         try:
-            before = engine.last_seq()  # asked again: nobody else writes from here on
-            reached = _start(before, space_log, checksum)
-            if before.seq > 0 and reached.seq == 0 and before.bank == checksum:
+            reached = engine.last_seq()  # asked again: nobody else writes from here on
+            other = _is_of_another_history(reached, space_log)
+            if other:
                 log.warning("the engine has read another history of the catalog, it is filled anew")
                 engine.empty()
-            for entries in space_log.entries(reached.seq):
+            for entries in space_log.entries(_start(reached, other, checksum)):
                 for part in (entries[start : start + STEP] for start in range(0, len(entries), STEP)):
                     if stopping() or not self._leases.take(lease, self._name, LEASE_SECONDS):
                         return
@@ -137,9 +140,18 @@ class Follower:
             engine.upsert(Points(np.fromiter(alive, np.int64, len(alive)), kept, stances(kept, bank), facts))
 
 
-def _start(reached: Reached, space_log: SpaceLog, bank: int) -> Reached:
-    """Where to go on: from the beginning, if what the engine has is of another history of the catalog, or was compared
-    with other neutral texts."""
-    last = space_log.entry(reached.seq)
-    other = reached.seq > space_log.newest() or (last is not None and last.mark != reached.mark)
-    return Reached() if other or reached.bank != bank else reached
+def _is_of_another_history(reached: Reached, space_log: SpaceLog) -> bool:
+    """Whether the engine has followed a log that this one has never been: the catalog was set back to a backup.
+
+    The entry that was read last is still there; or a newer one of the same picture took its place.
+    """
+    if reached.seq == 0:
+        return False
+    if (last := space_log.entry(reached.seq)) is not None:
+        return last.mark != reached.mark
+    return space_log.last_seq_of(image_of(reached.mark)) < reached.seq
+
+
+def _start(reached: Reached, other: bool, bank: int) -> int:
+    """The entry to go on behind: none, if the engine is of another history or was compared with other neutral texts."""
+    return 0 if other or reached.bank != bank else reached.seq

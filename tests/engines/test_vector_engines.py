@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from sqlalchemy import update
 
 from app.catalog.switching import Switches
+from app.catalog.tables import images
 from app.catalog.tables import vectors as log_table
 from app.config import Settings
 from app.errors import EngineUnavailable
@@ -249,6 +250,41 @@ def test_an_engine_of_another_history_is_filled_anew(small: Library) -> None:
         connection.execute(update(log_table).where(log_table.c.seq == 2).values(seq=newest - 1 + 10**6))
     small.follow()
     assert_same(small.index.search(QUERIES[1], 100), nearest(small, QUERIES[1]))
+
+
+def set_back(library: Library, without: Sequence[int]) -> None:
+    """To a backup from before these pictures came: there is no trace of them."""
+    with library.database.writing() as connection:
+        connection.execute(log_table.delete().where(log_table.c.image_id.in_(without)))
+        connection.execute(images.delete().where(images.c.id.in_(without)))
+
+
+def test_a_catalog_that_was_set_back_has_nothing_left_in_the_engine(small: Library) -> None:
+    set_back(small, [18, 19, 20])
+    small.vectors.keep_bank(small.space_id, neutral_digest(), BANK[:40])  # by another version
+    small.follow()
+    assert_same(small.index.search(QUERIES[0], 100), nearest(small, QUERIES[0]))
+
+
+def test_also_if_it_went_on_before_the_engine_was_asked_again(small: Library) -> None:
+    set_back(small, [20])
+    small.add(QUERIES[:2], first=50)
+    assert small.vectors.log(small.space_id).newest() > small.engine.last_seq().seq
+    small.follow()
+    assert_same(small.index.search(QUERIES[0], 100), nearest(small, QUERIES[0]))
+
+
+def test_a_change_of_the_picture_that_was_read_last_is_no_other_history(small: Library) -> None:
+    def never() -> None:
+        raise AssertionError("everything would be written again")
+
+    small.engine.empty = never  # type: ignore[method-assign]
+    small.embed_again(20, QUERIES[0])
+    small.follow()
+    small.images.remove(20)
+    small.follow()
+    assert 20 not in small.index.search(QUERIES[0], 100)[0]
+    del small.engine.empty
 
 
 def test_with_other_neutral_texts_what_relevance_needs_is_written_again(small: Library) -> None:
