@@ -140,11 +140,11 @@ class Searcher:
         return self._nearest(searched, vector, offset, limit, without=(image_id,))
 
     def serve(self) -> None:
-        """Wait for the model; from then on its space serves, with the index in memory before anybody asks for it.
+        """Wait for the model, with the index in memory before anybody asks for it; what serves is left as it is.
 
         Raises whatever the catalog raises; may be called again.
         """
-        self._models.follow()
+        self._models.follow(leads=False)
 
     def ready(self) -> bool:
         """Whether a query can be answered right now. Raises `CatalogUnavailable` while the catalog can't be asked."""

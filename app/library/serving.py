@@ -18,9 +18,10 @@ import numpy as np
 from app.catalog.switching import Switches, Switching
 from app.catalog.vectors import KeptSpace, Vectors
 from app.errors import EngineUnavailable, ModelNotReady, ModelUnavailable, NotFound
-from app.models import FloatArray, ModelState, ModelStatus
-from app.vectors.background import BackgroundEncoder, Encoders
+from app.models import EmbeddingSpace, FloatArray, ModelState, ModelStatus
+from app.vectors.background import RETRY_SECONDS, BackgroundEncoder, Encoders
 from app.vectors.encoder import Encoder
+from app.vectors.known import AUTO
 from app.vectors.ranking import Index
 from app.vectors.relevance import neutral_digest, neutral_texts
 from app.vectors.shared import SharedIndexes
@@ -31,8 +32,6 @@ log = logging.getLogger(__name__)
 
 BANK_BATCH = 64
 """Neutral texts encoded at once."""
-RETRY_SECONDS = 60.0
-"""How often a model that could not be loaded is tried again."""
 KEPT_SECONDS = 600.0
 """A model that serves no more stays in memory this long: who goes back or compares does not wait."""
 
@@ -94,8 +93,8 @@ class ServedModels:
         active = self._active
         if active is not None:
             return active
-        if self._first is not None and self._first.status.state is ModelState.UNAVAILABLE:
-            raise ModelUnavailable(self._first.status.message or "")
+        if self._complaint is not None:
+            raise ModelUnavailable(self._complaint)
         raise ModelNotReady("The model is warming up. Browsing works; searching will in a moment.")
 
     def other(self, wait: bool = False) -> Served:
@@ -132,29 +131,36 @@ class ServedModels:
             return replace(active.model.status, message=self._complaint or active.complaint, text_model=tower)
         if first is None:
             return ModelStatus(self._setting, ModelState.LOADING)
+        if self._complaint is not None:
+            return ModelStatus(first.status.name, ModelState.UNAVAILABLE, message=self._complaint)
         # Ready is what can answer: it has an index and a bank of neutral texts as well.
-        ready = first.status.state is ModelState.READY
-        return replace(first.status, state=ModelState.LOADING) if ready else first.status
+        return replace(first.status, state=ModelState.LOADING, message=None)
 
     # -- following the catalog ----------------------------------------------------------------------------------
 
     def settle(self) -> None:
-        """Said once, by a server that starts: what the settings say now counts from here on."""
+        """Said once, by a server that starts: what the settings say now counts from here on.
+
+        `AUTO` stands for whatever is here: what serves will do, unless the setting was another one before.
+        """
+        before = self._switches.read().setting
         told, serving = self._switches.settle(self._setting), self._vectors.serving()
         served = serving.source if serving else None
         undecided = served is not None and told.chosen is None and told.wanted is None
-        if undecided and self._encoders.source(self._setting) != served:
+        says_so = not self._setting == before == AUTO
+        if undecided and says_so and self._encoders.source(self._setting) != served:
             self._switches.want(self._setting)
 
-    def follow(self) -> None:
+    def follow(self, leads: bool = True) -> None:
         """Called every moment: get ready what is to serve next, and change over to what serves.
 
-        Waits for a model only while none answers. Raises whatever the catalog raises.
+        A server ``leads``: where the files of the model that serves were replaced, their space takes over. Who does
+        not, leaves the library as it is. Waits for a model only while none answers. Raises whatever the catalog raises.
         """
         with self._following:
             told, serving = self._switches.read(), self._vectors.serving()
             if self._active is None:
-                self._begin(told, serving)
+                self._begin(told, serving, leads)
             elif serving is not None and serving.id != self._active.kept.id:
                 self._change_over(serving)
             elif told.filling is not None and told.filling.id != self._active.kept.id:
@@ -168,17 +174,24 @@ class ServedModels:
         for _, encoder in self._encoders.held():
             encoder.improve()
 
-    def _begin(self, told: Switching, serving: KeptSpace | None) -> None:
-        """The first model of this process. One whose files were replaced changes over at once: the old is gone."""
+    def _begin(self, told: Switching, serving: KeptSpace | None, leads: bool) -> None:
+        """The first model of this process. One whose files were replaced changes over at once: the old is gone.
+
+        Where what serves can't be had, nothing takes its place: it may be here in a moment, or elsewhere all the time.
+        """
         source = _source_of(serving, self._setting) if serving else told.wanted or told.chosen or self._setting
         model = self._load_first(source)
-        if model.status.state is ModelState.UNAVAILABLE and told.chosen is None and source != self._setting:
+        if serving is None and told.chosen is None and model.status.state is ModelState.UNAVAILABLE:
             source = self._setting
             model = self._load_first(source)
-        if model.status.space is not None:
+        if (now := self._vectors.serving()) != serving:  # that may have taken minutes
+            self._begin(told, now, leads)
+        elif model.status.space is None or not _may_serve(model.status.space, serving, leads):
+            self._say(source, _missing(model.status, serving))
+        else:
             source, space = self._encoders.source(source), model.status.space
-            kept = KeptSpace(self._vectors.serve(space, source), space, source)
-            self._active = self._served(model, kept)
+            kept = KeptSpace(self._vectors.serve(space, source), space, source) if leads or not serving else serving
+            self._active, self._complaint = self._served(model, kept), None
 
     def _load_first(self, source: str) -> BackgroundEncoder:
         self._first = self._encoders.of(source)
@@ -199,7 +212,7 @@ class ServedModels:
         except (ModelNotReady, EngineUnavailable) as error:
             log.debug("model does not answer yet name=%s reason=%s", serving.space.model, error)
         except ModelUnavailable as error:
-            self._say(serving, f"{serving.space.model} is to serve, and this server can't load it: {error}")
+            self._say(_source_of(serving), f"{serving.space.model} is to serve, and this server can't load it: {error}")
 
     def _prepare(self, filling: KeptSpace) -> None:
         try:
@@ -207,9 +220,9 @@ class ServedModels:
         except (ModelNotReady, EngineUnavailable) as error:
             log.debug("model not ready yet name=%s reason=%s", filling.space.model, error)
         except ModelUnavailable as error:
-            self._say(filling, f"{filling.space.model} is filled, and this server can't load it: {error}")
+            self._say(_source_of(filling), f"{filling.space.model} is filled, and this server can't load it: {error}")
 
-    def _say(self, kept: KeptSpace, complaint: str) -> None:
+    def _say(self, source: str, complaint: str) -> None:
         """Tell it, and load the model anew now and then: what is missing may be here by then."""
         if complaint != self._complaint:
             log.error("%s", complaint)
@@ -217,7 +230,7 @@ class ServedModels:
         self._complaint = complaint
         if time.monotonic() > self._retry_at:
             self._retry_at = time.monotonic() + RETRY_SECONDS
-            self._encoders.forget(_source_of(kept))
+            self._encoders.forget(source)
 
     def _served(self, model: BackgroundEncoder, kept: KeptSpace) -> Served:
         """Ready to answer. Raises `ModelNotReady`, or `ModelUnavailable` also where the files are others by now."""
@@ -264,6 +277,23 @@ class ServedModels:
         needed = [kept for kept in (self._active and self._active.kept, told.filling) if kept]
         if needed:
             self._encoders.let_go({_source_of(kept) for kept in needed}, KEPT_SECONDS)
+
+
+def _may_serve(space: EmbeddingSpace, serving: KeptSpace | None, leads: bool) -> bool:
+    """Whether a space may be the one that serves: it is, or nothing does, or it is that of the model's new files."""
+    return serving is None or space == serving.space or (leads and space.model == serving.space.model)
+
+
+def _missing(status: ModelStatus, serving: KeptSpace | None) -> str:
+    """What keeps a model from answering, and what to do."""
+    if serving is None:
+        return status.message or ""
+    name = serving.space.model
+    why = status.message or "its files here are not those that the pictures were embedded with."
+    return (
+        f"{name} serves this library, and can't be used here: {why} Bring its files here, run this as the user and "
+        "with the HF_HOME that have them, or choose another model: python run.py models use NAME."
+    )
 
 
 def _source_of(kept: KeptSpace, unknown: str | None = None) -> str:

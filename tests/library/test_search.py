@@ -240,10 +240,29 @@ def test_errors_are_sentences(rooms: Rooms, searcher: Searcher) -> None:
         assert str(raised.value).endswith(".")
 
 
-def test_after_a_switch_the_new_model_answers(rooms: Rooms, searcher: Searcher) -> None:
-    other = rooms.searcher(lambda: ColourEncoder("others", "2"))
+def test_where_the_files_of_the_model_were_replaced_a_server_goes_on_with_those(
+    rooms: Rooms, searcher: Searcher
+) -> None:
+    replaced = ColourEncoder(fingerprint="2")
+    other = rooms.searcher(lambda: replaced, start=False)
+    other._models.follow()
     assert other.ready()
     assert other.by_text("scarlet").matches == (), "nothing is embedded anew so far"
-    rooms.index(ColourEncoder("others", "2"))
+    rooms.index(replaced)
     assert names(other.by_text("red"))[0] == "red.jpg"
-    assert other.by_text("red").model == "others"
+
+
+@pytest.mark.parametrize("lacking", [ColourEncoder("others", "2"), ColourEncoder(fingerprint="2"), None])
+def test_the_command_line_never_changes_what_serves(
+    rooms: Rooms, searcher: Searcher, lacking: ColourEncoder | None
+) -> None:
+    def load() -> Encoder:
+        if lacking is None:
+            raise ModelUnavailable("There is no such model.")
+        return lacking
+
+    serving, counts = rooms.vectors.serving(), rooms.images.counts()
+    other = rooms.searcher(load)
+    with pytest.raises(ModelUnavailable, match=r"colours serves this library, .* Bring its files here, run this as"):
+        other.by_text("scarlet")
+    assert (rooms.vectors.serving(), rooms.images.counts()) == (serving, counts)

@@ -20,6 +20,7 @@ from app.library.serving import ServedModels
 from app.models import Counts, EmbeddingSpace, FloatArray, Match, ModelState
 from app.vectors.background import Encoders
 from app.vectors.encoder import Encoder
+from app.vectors.known import AUTO
 from app.vectors.relevance import neutral_digest, neutral_texts
 from app.vectors.snapshots import IndexCache
 from tests.encoders import ColourEncoder, FailingEncoder
@@ -407,14 +408,65 @@ def test_a_setting_that_cannot_be_had_leaves_the_old_model(running: Running, roo
     assert rooms.switches.read().failure == "There is no model nonsense."
 
 
-def test_where_the_old_model_is_gone_the_setting_serves_at_once(running: Running, rooms: Rooms) -> None:
-    colours = MODELS.pop("colours")
-    try:
-        later = Running(rooms, "rotated")
-        assert later.models.status.state is ModelState.READY
-        assert rooms.images.counts() == Counts(prepared=4), "there is nothing else that could read a query"
-    finally:
-        MODELS["colours"] = colours
+def test_where_the_old_model_is_gone_the_setting_serves_once_it_is_filled(
+    running: Running, rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(MODELS, "colours")
+    later = Running(rooms, "rotated")
+    assert later.models.status.state is ModelState.UNAVAILABLE
+    assert rooms.images.counts() == Counts(indexed=4), "other servers may have it"
+    later.fill()
+    later.follow()
+    assert later.first("red") == ("green", "rotated")
+
+
+def test_a_server_that_lacks_what_serves_leaves_the_library_alone_and_tries_again(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MODELS, AUTO, ColourEncoder)
+    add(rooms, "red", "green")
+    rooms.prepare()
+    Running(rooms, AUTO)
+    while rooms.indexer.embed_next_batch(ColourEncoder()):
+        pass
+    before = rooms.switches.read()
+    monkeypatch.delitem(MODELS, "colours")
+    monkeypatch.setitem(MODELS, AUTO, Rotated)
+    later = Running(rooms, AUTO)
+    assert rooms.switches.read() == before, "neither does another serve, nor is one wanted"
+    assert rooms.images.counts() == Counts(indexed=2)
+    assert later.models.status.state is ModelState.UNAVAILABLE
+    with pytest.raises(ModelUnavailable, match=r"colours serves this library, .*There is no model colours\. Bring"):
+        later.first("red")
+    monkeypatch.setitem(MODELS, "colours", ColourEncoder)
+    later.follow()
+    assert later.models.status.state is ModelState.UNAVAILABLE, "not all the time"
+    monkeypatch.setattr(later.models, "_retry_at", 0.0)
+    later.follow()
+    assert later.first("red") == ("red", "colours")
+    assert later.models.status.message is None
+
+
+def test_the_first_model_that_could_not_be_had_is_tried_again(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    later = Running(rooms, "nonsense")
+    assert later.models.status.message == "There is no model nonsense."
+    monkeypatch.setitem(MODELS, "nonsense", ColourEncoder)
+    monkeypatch.setattr(later.models, "_retry_at", 0.0)
+    later.follow()
+    assert later.models.status.state is ModelState.READY
+
+
+def test_a_model_that_takes_over_while_a_server_starts_is_not_undone(
+    running: Running, rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow() -> Encoder:
+        running.fill()
+        return ColourEncoder()
+
+    running.chooser.use("rotated")
+    running.worker_encoders.of("rotated").wait(60)
+    monkeypatch.setitem(MODELS, "colours", slow)
+    assert Running(rooms).first("red") == ("green", "rotated")
 
 
 def test_a_library_from_before_sources_were_kept_learns_its_own(rooms: Rooms) -> None:
