@@ -12,6 +12,7 @@ import sys
 from http import HTTPStatus
 
 import h11
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 20.0
@@ -19,9 +20,7 @@ HEAD_SECONDS = 20.0
 HEAD_BYTES = 72_000
 """Of request line and headers together: what `app.web.limits` answers to has less, and is told what is too long."""
 MOST_OF_ONE = 100
-"""Connections of one address: a browser has six."""
-PROXIES = ("127.0.0.1", "::1")
-"""Many people may come from here. `app.cli` bounds the connections of all."""
+"""Connections of one address: a browser has six. A proxy speaks for many; `app.cli` bounds the connections of all."""
 READ_SECONDS = 60.0
 """A client that reads nothing of what waits for it for so long has gone."""
 LATE = "The request did not come in time. Send it again."
@@ -37,8 +36,13 @@ class PatientConnection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._wait_for_head()
-        if self.client and self.client[0] not in PROXIES and self._of_this_address() > MOST_OF_ONE:
+        if self.client and not self._is_proxy() and self._of_this_address() > MOST_OF_ONE:
             transport.abort()
+
+    def _is_proxy(self) -> bool:
+        """Whether uvicorn believes this address who it speaks for: loopback, or what ``FORWARDED_ALLOW_IPS`` names."""
+        believes = self.app
+        return isinstance(believes, ProxyHeadersMiddleware) and (self.client or ("",))[0] in believes.trusted_hosts
 
     def _of_this_address(self) -> int:
         addresses = [other.client for other in self.connections if isinstance(other, PatientConnection)]

@@ -11,11 +11,11 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage
@@ -51,6 +51,12 @@ SEARCHES = ("/search", "/models/compare", "/api/v1/search")
 FILES = ("/static/", "/thumbs/", "/healthz", "/readyz")
 """Read from disk as they are, or nothing: a gallery page asks for dozens, and they cost next to nothing."""
 
+SHARED_WITHIN = 1.0
+"""Seconds that the storage of rates may take: every request waits for it."""
+SHARED_PAUSE = 5.0
+"""Seconds for which it is not asked again after it failed."""
+
+Answer = TypeVar("Answer")
 Refuse: TypeAlias = Callable[[Scope, int, str, str], Response]
 """Makes a page, or a problem for the API: of status, title and what to do."""
 
@@ -87,23 +93,32 @@ class Rates:
         self._rates: dict[str, RateLimitItem] = {name: parse(rate) for name, rate in named.items() if rate}
         self._shared = SlidingWindowCounterRateLimiter(storage_from_string(f"async+{limits.storage}"))
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._alone_until = 0.0
 
     async def refused(self, name: str, address: str) -> int | None:
         """Count one of ``name``. Returns seconds to wait where that is one too many, else ``None``."""
         rate = self._rates.get(name)
         if rate is None:
             return None
-        try:
-            return await _refused(self._shared, rate, name, address)
-        except Exception as error:  # whatever the client of that storage raises
-            log.warning("rates can't be counted together reason=%r", error)
-            return await _refused(self._own, rate, name, address)
+        return await self._ask(lambda counting: _refused(counting, rate, name, address))
 
     async def forget(self, name: str, address: str) -> None:
         """What was counted of ``name`` was meant well."""
-        if name in self._rates:
-            await self._shared.clear(self._rates[name], name, address)
-            await self._own.clear(self._rates[name], name, address)
+        rate = self._rates.get(name)
+        if rate is not None:
+            await self._own.clear(rate, name, address)
+            await self._ask(lambda counting: counting.clear(rate, name, address))
+
+    async def _ask(self, question: Callable[[SlidingWindowCounterRateLimiter], Awaitable[Answer]]) -> Answer:
+        """Of what is shared, or of our own counting for a while where that fails."""
+        if time.monotonic() >= self._alone_until:
+            try:
+                async with asyncio.timeout(SHARED_WITHIN):
+                    return await question(self._shared)
+            except Exception as error:  # whatever the client of that storage raises
+                log.warning("rates can't be counted together reason=%r", error)
+                self._alone_until = time.monotonic() + SHARED_PAUSE
+        return await question(self._own)
 
 
 async def _refused(

@@ -1,9 +1,12 @@
 // What became of one file: read from the server's answer, shown as a row of the list.
 
+const LATER = [408, 429] // may go well another time
+
 export function readOutcome({ status, response }) {
   if (status === 200 && response?.results?.length) return response.results[0]
   const reason = String(response?.detail ?? `The server answered ${status}.`)
-  return { outcome: status >= 400 && status < 500 ? "rejected" : "failed", reason }
+  const rejected = status >= 400 && status < 500 && !LATER.includes(status)
+  return { outcome: rejected ? "rejected" : "failed", reason }
 }
 
 export function outcomeRow(templates, file, { outcome, reason, url }, again) {

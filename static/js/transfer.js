@@ -2,12 +2,16 @@
 import { readOutcome } from "./outcome.js"
 
 const AT_ONCE = 3
+const BUSY = [429, 503]
+const LONGEST_WAIT = 30 // seconds
+const MOST_WAITS = 60 // of one file: minutes
 
 export class Transfer {
   waiting = []
   running = new Map() // request → bytes sent so far
   files = { all: 0, done: 0 }
   bytes = { all: 0, done: 0 }
+  waits = new Map() // file → how often it was put off
 
   constructor(url, { progress, outcome, finished }) {
     Object.assign(this, { url, progress, outcome, finished })
@@ -27,6 +31,8 @@ export class Transfer {
 
   cancel() {
     this.waiting = []
+    clearTimeout(this.pause)
+    this.pause = undefined
     for (const request of this.running.keys()) {
       request.onloadend = null
       request.abort()
@@ -36,7 +42,7 @@ export class Transfer {
   }
 
   next() {
-    while (this.running.size < AT_ONCE && this.waiting.length) this.send(this.waiting.shift())
+    while (!this.pause && this.running.size < AT_ONCE && this.waiting.length) this.send(this.waiting.shift())
     this.progress()
     if (!this.busy) this.finished()
   }
@@ -44,14 +50,20 @@ export class Transfer {
   send(file) {
     const request = new XMLHttpRequest()
     const sent = bytes => this.running.set(request, Math.min(bytes, file.size))
+    let putOff = false
     sent(0)
     request.upload.onprogress = event => { sent(event.loaded); this.progress() }
-    request.onload = () => this.outcome(file, readOutcome(request))
+    request.onload = () => {
+      putOff = this.putOff(file, request)
+      if (!putOff) this.outcome(file, readOutcome(request))
+    }
     request.onerror = () => this.outcome(file, { outcome: "failed", reason: "The connection was lost." })
     request.onloadend = () => {
       this.running.delete(request)
-      this.files.done += 1
-      this.bytes.done += file.size
+      if (!putOff) {
+        this.files.done += 1
+        this.bytes.done += file.size
+      }
       this.next()
     }
     request.responseType = "json"
@@ -59,5 +71,22 @@ export class Transfer {
     const body = new FormData()
     body.append("files", file, file.name)
     request.send(body)
+  }
+
+  // Where the server is busy and says until when, the file is in front again. Not for ever.
+  putOff(file, request) {
+    const seconds = BUSY.includes(request.status) && Number(request.getResponseHeader("Retry-After"))
+    const waits = (this.waits.get(file) ?? 0) + 1
+    if (!(seconds > 0) || waits > MOST_WAITS) {
+      this.waits.delete(file)
+      return false
+    }
+    this.waits.set(file, waits)
+    this.waiting.unshift(file)
+    this.pause ??= setTimeout(() => {
+      this.pause = undefined
+      this.next()
+    }, 1000 * Math.min(seconds, LONGEST_WAIT))
+    return true
   }
 }

@@ -6,7 +6,8 @@ import base64
 import re
 from collections.abc import Callable
 
-from playwright.sync_api import FilePayload, Page, expect
+import pytest
+from playwright.sync_api import Browser, FilePayload, Page, Route, expect
 
 from tests.browser.conftest import Site
 from tests.conftest import wait_for
@@ -58,6 +59,56 @@ def test_each_file_of_an_upload_gets_its_own_outcome(visit: Visit) -> None:
     expect(same.get_by_role("link")).to_have_attribute("href", re.compile(r"/images/1$"))
     expect(outcomes.locator(".outcome-rejected")).to_contain_text("not a picture")
     expect(page.locator("[data-upload-title]")).to_have_text("1 added · 1 already here · 1 not taken")
+
+
+def test_files_that_come_while_the_server_is_busy_are_sent_again(browser: Browser, site: Site) -> None:
+    refused = 0
+
+    def refuse_some(route: Route) -> None:
+        nonlocal refused
+        if refused >= 4:
+            route.continue_()
+            return
+        refused += 1
+        detail = {"detail": "Too many uploads are under way."}
+        route.fulfill(status=429 if refused % 2 else 503, headers={"Retry-After": "1"}, json=detail)
+
+    with browser.new_context(base_url=site.url) as context:  # one that expects the browser's complaints
+        page = context.new_page()
+        page.goto("/")
+        page.route("**/api/v1/images", refuse_some)
+        add(page, *((f"{colour}.jpg", picture(colour)) for colour in ("red", "green", "blue", "yellow")))
+        expect(page.locator("[data-upload-title]")).to_have_text("4 added")
+        assert refused == 4
+        assert page.request.get("/api/v1/status").json()["images"]["total"] == 4
+        expect(page.locator("[data-upload-count]")).to_contain_text("4 of 4 files")
+
+
+@pytest.mark.parametrize("status", [408, 429])
+def test_a_file_that_was_refused_for_now_may_be_tried_again(browser: Browser, site: Site, status: int) -> None:
+    with browser.new_context(base_url=site.url) as context:
+        page = context.new_page()
+        page.goto("/")
+        page.route("**/api/v1/images", lambda route: route.fulfill(status=status, json={"detail": "Not now."}))
+        add(page, ("red.jpg", picture("red")))
+        expect(page.locator(".outcome-failed")).to_contain_text("Not now.")
+        page.unroute("**/api/v1/images")
+        page.get_by_role("button", name="Try again").click()
+        expect(page.locator("[data-upload-title]")).to_have_text("1 added")
+
+
+def test_cancelling_ends_the_wait_for_a_busy_server(browser: Browser, site: Site) -> None:
+    with browser.new_context(base_url=site.url) as context:
+        page = context.new_page()
+        page.goto("/add")
+        page.route("**/api/v1/images", lambda route: route.fulfill(status=429, headers={"Retry-After": "30"}, json={}))
+        with page.expect_response("**/api/v1/images"):
+            page.locator("[data-upload-form] input[type=file]").set_input_files([payload("red.jpg", picture("red"))])
+        page.locator("[data-upload-cancel]").click()
+        expect(page.locator("[data-upload-title]")).to_have_text("Cancelled")
+        page.unroute("**/api/v1/images")
+        add(page, ("red.jpg", picture("red")))
+        expect(page.locator("[data-upload-title]")).to_have_text("1 added")
 
 
 def test_added_pictures_appear_without_a_reload_newest_first(visit: Visit) -> None:

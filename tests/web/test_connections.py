@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 import uvicorn
@@ -33,6 +33,13 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
     monkeypatch.setattr(connections, "READ_SECONDS", 0.5)
+    with serving() as port:
+        yield port
+
+
+@contextmanager
+def serving() -> Iterator[int]:
+    """The port of a server of `app`."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
@@ -130,24 +137,37 @@ def test_what_is_no_request_is_told(client: socket.socket) -> None:
     assert everything(client).startswith(b"HTTP/1.1 400 ")
 
 
+def connect(port: int, address: str) -> socket.socket:
+    made = socket.create_connection(("127.0.0.1", port), timeout=60, source_address=(address, 0))
+    made.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    return made
+
+
+def answered(made: socket.socket) -> bool:
+    with suppress(ConnectionResetError):
+        return made.recv(12) == b"HTTP/1.1 200"
+    return False
+
+
 def test_one_address_does_not_take_all_connections(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "MOST_OF_ONE", 3)
-
-    def connect(address: str) -> socket.socket:
-        made = socket.create_connection(("127.0.0.1", port), timeout=60, source_address=(address, 0))
-        made.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        return made
-
-    def answered(made: socket.socket) -> bool:
-        with suppress(ConnectionResetError):
-            return made.recv(12) == b"HTTP/1.1 200"
-        return False
-
     with ExitStack() as stack:
-        greedy = [answered(stack.enter_context(connect("127.0.0.2"))) for _ in range(5)]
-        others = [answered(stack.enter_context(connect(address))) for address in ("127.0.0.3", *["127.0.0.1"] * 5)]
+        greedy = [answered(stack.enter_context(connect(port, "127.0.0.2"))) for _ in range(5)]
+        addresses = ("127.0.0.3", *["127.0.0.1"] * 5)
+        others = [answered(stack.enter_context(connect(port, address))) for address in addresses]
     assert greedy == [True, True, True, False, False]
     assert all(others), "a proxy on this machine speaks for many"
+
+
+@pytest.mark.parametrize(("believed", "open"), [("127.0.0.9", 3), ("127.0.0.2", 5), ("127.0.0.0/30", 5), ("*", 5)])
+def test_a_proxy_elsewhere_that_is_believed_may_have_many(
+    believed: str, open: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MOST_OF_ONE", 3)
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", believed)
+    with serving() as port, ExitStack() as stack:
+        made = [stack.enter_context(connect(port, "127.0.0.2")) for _ in range(5)]
+        assert [answered(each) for each in made].count(True) == open
 
 
 def test_requests_sent_together_are_all_answered(client: socket.socket) -> None:
