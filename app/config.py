@@ -19,6 +19,11 @@ BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w!.*'()-]+)*/?")
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
 ENDPOINT = re.compile(r"https?://[^/@?#\s]+(/[^@?#\s]*)?")
 STARTER_MODEL = PROJECT / "models" / "starter"
+_PAGES = {"add", "help", "images", "models", "problems", "search", "status", "trash"}
+_ACTIONS = {"login", "logout", "upload", "uploads"}
+_FILES = {"api", "fragments", "healthz", "metrics", "openapi.json", "readyz", "static", "thumbs"}
+OWN_PATHS = _PAGES | _ACTIONS | _FILES
+"""First parts of all paths of Glimpse itself."""
 
 
 def _checked_rate(rate: str) -> str:
@@ -30,8 +35,9 @@ def _checked_rate(rate: str) -> str:
 def _checked_storage(uri: str) -> str:
     try:
         storage_from_string(f"async+{uri}")
-    except ConfigurationError as error:
-        raise ValueError(f"rates can't be counted there: {error}") from error
+    except (ConfigurationError, ValueError) as error:  # both may quote it, with its password
+        told = "it has to be like redis://host:6379, with its package installed (pip install coredis)"
+        raise ValueError(f"rates can't be counted there: {told}") from error
     return uri
 
 
@@ -115,6 +121,15 @@ class Settings(BaseSettings):
         if endpoint and not ENDPOINT.fullmatch(endpoint):
             raise ValueError("it has to be like https://objects.example.org or http://127.0.0.1:9000, without a key")
         return endpoint.rstrip("/")
+
+    @field_validator("root_path")
+    @classmethod
+    def _is_nothing_of_our_own(cls, path: str) -> str:
+        """Else nobody could tell whether a proxy took it away already."""
+        first = path.strip("/").partition("/")[0]
+        if first in OWN_PATHS:
+            raise ValueError(f"Glimpse has pages of its own below /{first}: choose another path, such as /pictures")
+        return path
 
     @property
     def in_bucket(self) -> bool:

@@ -11,6 +11,9 @@ from pydantic import ValidationError
 from app.config import Settings
 from app.errors import GlimpseError
 
+SECRET = ("catalog", "vectors", "storage", "storage_endpoint", "rate_storage")
+"""Settings that may hold a password: they are never shown."""
+
 
 def read_settings(**changed: str) -> Settings:
     """The settings, or the end of the program with what is wrong with them."""
@@ -18,8 +21,9 @@ def read_settings(**changed: str) -> Settings:
         return Settings(**changed)  # type: ignore[arg-type] # pydantic reads texts, as in the environment
     except ValidationError as error:
         for fault in error.errors():
-            name = "_".join(str(part) for part in fault["loc"]).upper()
-            typer.echo(f"GLIMPSE_{name} is {fault['input']!r}: {fault['msg']}. README.md lists all settings.", err=True)
+            name = "_".join(str(part) for part in fault["loc"])
+            what = "can't be used" if name in SECRET else f"is {fault['input']!r}"
+            typer.echo(f"GLIMPSE_{name.upper()} {what}: {fault['msg']}. README.md lists all settings.", err=True)
         raise typer.Exit(2) from error
 
 

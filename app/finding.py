@@ -98,7 +98,7 @@ def _server(settings: Settings, library: Library) -> Remote | None:
 
 def _ask(settings: Settings, library: Library) -> tuple[Remote, Mapping[str, Any] | None]:
     """The address of the settings, and what a server of this library says there, if one runs."""
-    session = f"{COOKIE}={library.access.begin_session()}" if library.access.is_locked else ""
+    session = f"{COOKIE}={library.access.begin_errand()}" if library.access.is_locked else ""
     server = Remote(settings.host, settings.port, session)
     told = server.status()
     return server, told if told and told.get("library") == library.identity() else None

@@ -18,8 +18,18 @@ PREFIX = "/api/v1"
 BOUNDARY = "glimpse-picture"
 
 
+class ServerUnreadable(GlimpseError):
+    """What answers there is no Glimpse, or in trouble."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(
+            f"What answers at {host}:{port} says nothing that Glimpse would say. Try again in a moment; if that does\n"
+            "not help, look into the server's log, or stop it: without a server this command loads the model itself."
+        )
+
+
 class Remote:
-    """``session``: a cookie that opens the door where a password is set."""
+    """``session``: a cookie that opens the door where a password is set. Searches raise `GlimpseError`."""
 
     def __init__(self, host: str, port: int, session: str) -> None:
         self._host, self._port = ANYWHERE.get(host, host), port
@@ -29,7 +39,7 @@ class Remote:
         """What it says of itself; ``None`` where nobody answers."""
         try:
             return self._ask("GET", "/status", within=LOOKS_FOR)
-        except (OSError, HTTPException, ValueError, GlimpseError):
+        except (OSError, GlimpseError):
             return None
 
     def search(self, query: str, top: int) -> list[Mapping[str, Any]]:
@@ -55,9 +65,13 @@ class Remote:
         try:
             connection.request(method, PREFIX + path, body, {**self._headers, **(headers or {})})
             answer = connection.getresponse()
-            content: dict[str, Any] = json.loads(answer.read())
+            content = json.loads(answer.read())
+        except (HTTPException, ValueError) as error:
+            raise ServerUnreadable(self._host, self._port) from error
         finally:
             connection.close()
+        if not isinstance(content, dict):
+            raise ServerUnreadable(self._host, self._port)
         if answer.status != 200:
             raise InvalidInput(str(content.get("detail", answer.reason)))
         return content

@@ -162,6 +162,27 @@ def test_a_wrong_setting_is_told_by_its_name(ran: Ran, monkeypatch: pytest.Monke
     assert ran.options == {}
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("VECTORS", "mysql://me:hunter2@host/db"),
+        ("STORAGE", "s3://key:hunter2@bucket"),
+        ("STORAGE_ENDPOINT", "https://key:hunter2@objects.example.org"),
+        ("RATE_STORAGE", "nowhere://me:hunter2@host"),
+        ("RATE_STORAGE", "redis://[hunter2"),
+    ],
+)
+def test_a_wrong_setting_that_may_hold_a_password_is_not_shown(
+    name: str, value: str, ran: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"GLIMPSE_{name}", value)
+    result = CliRunner().invoke(cli, [])
+    assert result.exit_code == 2
+    assert f"GLIMPSE_{name} can't be used: " in result.output
+    assert "hunter2" not in result.output
+    assert ran.options == {}
+
+
 class TestAccess:
     OTHERS = ("0.0.0.0", "::", "192.168.1.7", "nas.local")  # noqa: S104
 

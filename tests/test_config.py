@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from app.config import PROJECT, Settings
+from app.config import OWN_PATHS, PROJECT, Settings
+from app.main import create_app
+from tests.encoders import ColourEncoder
 
 NAMES = {f"GLIMPSE_{name.upper()}" for name in Settings.model_fields}
 
@@ -141,3 +144,16 @@ def test_pictures_lie_in_a_folder_or_in_a_bucket(storage: str, in_bucket: bool, 
     settings = Settings(data=Path("/data"), storage=storage)
     assert (settings.in_bucket, str(settings.images)) == (in_bucket, images)
     assert not settings.storage.endswith("/")
+
+
+@pytest.mark.parametrize("path", ["/images", "search", "/trash/", "/models/of/mine", "/api"])
+def test_a_path_of_our_own_is_no_prefix(path: str) -> None:
+    with pytest.raises(ValidationError, match="choose another path, such as /pictures"):
+        Settings(root_path=path)
+
+
+def test_all_paths_of_our_own_are_known(tmp_path: Path) -> None:
+    app = create_app(Settings(data=tmp_path, worker=False, metrics=True), ColourEncoder)
+    included = [router.routes for part in app.routes if (router := getattr(part, "original_router", None))]
+    paths = {getattr(route, "path", "/") for route in chain(app.routes, *included)}
+    assert {path.split("/")[1] for path in paths} - {""} == OWN_PATHS

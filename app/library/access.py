@@ -19,6 +19,8 @@ from app.models import AccessRecord, ApiKey, Scope
 SHORTEST_PASSWORD = 8
 """Characters; NIST SP 800-63B, section 3.1.1.2."""
 SESSION_SECONDS = 30 * 24 * 3600
+ERRAND_SECONDS = 60
+"""Of a token that the command line sends to whatever listens where the server should be."""
 FRESH_SECONDS = 1.0
 """For so long a change made by another process may go unseen."""
 KEY_PREFIX = "glimpse_"
@@ -48,12 +50,8 @@ class Access:
         return self._record().password is not None
 
     def session_holds(self, token: str) -> bool:
-        """Whether `begin_session` gave this token lately, and the password has not changed since."""
-        try:
-            self._signer().unsign(token, max_age=SESSION_SECONDS)
-        except BadSignature:
-            return False
-        return True
+        """Whether `begin_session` or `begin_errand` gave this token lately, and the password has not changed since."""
+        return self._holds(token, "session", SESSION_SECONDS) or self._holds(token, "errand", ERRAND_SECONDS)
 
     def scope_of(self, key: str) -> Scope | None:
         """What a key opens; ``None`` for one that is not known (any more)."""
@@ -77,7 +75,11 @@ class Access:
 
     def begin_session(self) -> str:
         """A token for `session_holds`."""
-        return self._signer().sign(secrets.token_urlsafe(9)).decode()
+        return self._signer("session").sign(secrets.token_urlsafe(9)).decode()
+
+    def begin_errand(self) -> str:
+        """The same, for `ERRAND_SECONDS`: for who can't know yet that it is this library's server that is told."""
+        return self._signer("errand").sign(secrets.token_urlsafe(9)).decode()
 
     # Changing it
 
@@ -120,8 +122,15 @@ class Access:
             self._known = known
         return known[1]
 
-    def _signer(self) -> TimestampSigner:
-        return TimestampSigner(self._record().secret, salt="session", digest_method=hashlib.sha256)
+    def _holds(self, token: str, kind: str, seconds: int) -> bool:
+        try:
+            self._signer(kind).unsign(token, max_age=seconds)
+        except BadSignature:
+            return False
+        return True
+
+    def _signer(self, kind: str) -> TimestampSigner:
+        return TimestampSigner(self._record().secret, salt=kind, digest_method=hashlib.sha256)
 
 
 def _digest(key: str) -> str:

@@ -29,6 +29,6 @@ def open_engine(url: str, name: str, dimension: int) -> Engine:
 
 
 def place_of(url: str) -> str:
-    """Which engine ``url`` names, without name and password."""
+    """Which engine ``url`` names, without name and password: a query may hold them, too."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}?{parts.query}".rstrip("?")
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -24,8 +24,11 @@ class WholePath:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not scope["path"].startswith(f"{prefix_of(scope)}/"):
-            scope["path"] = prefix_of(scope) + scope["path"]
+        prefix = prefix_of(scope)
+        if scope["type"] == "http" and scope["path"] == prefix:
+            scope["path"] = f"{prefix}/"
+        elif scope["type"] == "http" and not scope["path"].startswith(f"{prefix}/"):
+            scope["path"] = prefix + scope["path"]
         await self._app(scope, receive, send)
 
 

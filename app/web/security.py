@@ -23,8 +23,11 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-LOCAL_ENDINGS = ("local", "localhost", "lan", "internal", "home", "arpa")
-"""Last parts of names that no public name server gives out: RFC 6761, 6762, 8375 and common home networks."""
+LOCAL_ENDINGS = (".local", ".localhost", ".lan", ".internal", ".home", ".home.arpa")
+"""Ends of names that no public name server gives out: RFC 6761, 6762, 8375 and common home networks.
+
+Of `arpa` only that one: zones below `ip6.arpa` are anybody's who has addresses.
+"""
 _NAME = re.compile(r"[\w.-]*")
 _IPV6 = re.compile(r"\[[0-9a-f:.]+\](:\d+)?")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -85,8 +88,8 @@ class KnownHosts:
         if _NAME.fullmatch(name) is None:
             return False
         name = name.rstrip(".")
-        last = name.rpartition(".")[2]
-        return "." not in name or last.isdigit() or last in LOCAL_ENDINGS or name in self._hosts or "*" in self._hosts
+        is_local = "." not in name or name.rpartition(".")[2].isdigit() or name.endswith(LOCAL_ENDINGS)
+        return is_local or name in self._hosts or "*" in self._hosts
 
 
 class SameOriginOnly:

@@ -43,7 +43,7 @@ class Pass(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def pass_on(self) -> None:
-        if not self.path.startswith(f"{PREFIX}/"):
+        if self.path != PREFIX and not self.path.startswith(f"{PREFIX}/"):
             self.send_response(418)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -160,6 +160,7 @@ def test_every_address_leads_back_through_the_proxy(server: Server, strips: bool
         assert browser.client.get(listed["images"][0]["urls"]["page"]).status_code == 200
         assert browser.client.get(f"{PREFIX}/openapi.json").json()["servers"] == [{"url": PREFIX}]
         assert browser.client.get(f"{PREFIX}/healthz").status_code == 200
+        assert browser.client.get(PREFIX).text == browser.client.get(f"{PREFIX}/").text
 
 
 def test_signing_in_and_out_stays_below_the_path(server: Server) -> None:

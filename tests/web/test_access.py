@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
@@ -11,7 +12,7 @@ import pytest
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
-from app.library.access import Access
+from app.library.access import ERRAND_SECONDS, Access
 from app.main import open_access
 from app.models import Scope
 from app.web.access import COOKIE, LONGEST_FORM, safe_path
@@ -218,3 +219,13 @@ class TestKeys:
         assert key.removeprefix("glimpse_").encode() not in stored
         assert PASSWORD.encode() not in stored
         assert b"$argon2id$" in stored
+
+
+def test_what_the_command_line_sends_opens_for_a_minute_only(
+    stranger: TestClient, access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    stranger.cookies[COOKIE] = access.begin_errand()
+    assert stranger.get("/").status_code == 200
+    monkeypatch.setattr("itsdangerous.timed.time.time", lambda: now + ERRAND_SECONDS + 2)
+    assert stranger.get("/").status_code == 303

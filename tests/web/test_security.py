@@ -25,7 +25,17 @@ def test_addresses_and_local_names_are_answered(glimpse: Glimpse, host: str) -> 
     assert glimpse.client.get("/", headers={"host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example:3000", "evil.example", "127.0.0.1.evil.example", "evil.example."])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example:3000",
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "evil.example.",
+        "evil.8.b.d.0.1.0.0.2.ip6.arpa",
+        "evilhome.arpa",
+    ],
+)
 def test_a_strangers_name_for_this_machine_is_not(glimpse: Glimpse, host: str) -> None:
     for path in ("/", "/api/v1/images", "/static/icon.svg"):
         answer = glimpse.client.get(path, headers={"host": host})
