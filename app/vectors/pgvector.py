@@ -38,6 +38,13 @@ WIDEST = 1000
 ANSWER_SECONDS = 5
 WORK_SECONDS = 120
 """Writing may take this long: it waits while the index is built."""
+MARGIN_SECONDS = 5
+"""For so much longer than the server should take an answer is waited for: it may hang."""
+MOST_CONNECTIONS = 5
+"""Of one process, for each space: a server has 100 by default, for all processes."""
+PATIENCE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+"""Seconds (the last: milliseconds) after which a silent server counts as gone; the URL may say otherwise.
+https://www.postgresql.org/docs/18/libpq-connect.html#LIBPQ-PARAMKEYWORDS"""
 SURE_SECONDS = 1.0
 """A connection that was used within this time is not tried before it is used again."""
 LINKS, BUILD_WIDTH = 16, 128
@@ -74,6 +81,7 @@ class Pgvector:
         self._dimension = dimension
         self._idle: list[tuple[Connection[Any], float]] = []  # and since when (monotonic)
         self._lock = threading.Lock()
+        self._places = threading.BoundedSemaphore(MOST_CONNECTIONS)
         self._made = False
         self._closed = False
 
@@ -240,9 +248,12 @@ class Pgvector:
             raise EngineUnavailable(
                 "GLIMPSE_VECTORS names pgvector; psycopg is not installed: pip install -r requirements-postgres.txt."
             ) from error
+        if not self._places.acquire(timeout=max(seconds, ANSWER_SECONDS)):
+            raise EngineUnavailable("The vector engine, PostgreSQL with pgvector, is busy: try again in a moment.")
         connection = None
         try:
             connection = self._take()
+            _limit(connection, seconds + MARGIN_SECONDS if seconds else None)
             with connection.transaction():
                 connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(int(seconds * 1000))])
                 yield connection
@@ -253,6 +264,7 @@ class Pgvector:
         finally:
             if connection is not None:
                 self._put_back(connection)
+            self._places.release()
 
     def _take(self) -> Connection[Any]:
         import psycopg
@@ -264,11 +276,13 @@ class Pgvector:
                 break
             try:
                 if time.monotonic() - since > SURE_SECONDS:
+                    _limit(idle, ANSWER_SECONDS)
                     idle.execute("SELECT 1")
                 return idle
             except psycopg.Error:  # the server was away meanwhile, or a firewall forgot about it
                 idle.close()
-        return psycopg.connect(self._url, connect_timeout=ANSWER_SECONDS, autocommit=True)
+        options = PATIENCE | psycopg.conninfo.conninfo_to_dict(self._url) | {"connect_timeout": ANSWER_SECONDS}
+        return psycopg.connect(psycopg.conninfo.make_conninfo("", **options), autocommit=True)
 
     def _put_back(self, connection: Connection[Any]) -> None:
         with self._lock:
@@ -276,6 +290,20 @@ class Pgvector:
                 self._idle.append((connection, time.monotonic()))
                 return
         connection.close()
+
+
+def _limit(connection: Connection[Any], seconds: float | None) -> None:
+    """From here on, wait this long for each answer of the server, and then give the connection up."""
+    import psycopg
+
+    def wait(*given: Any, **options: Any) -> Any:
+        try:
+            return type(connection).wait(connection, *given, **{"timeout": seconds} | options)
+        except psycopg.OperationalError:
+            connection.close()
+            raise
+
+    connection.wait = wait  # type: ignore[method-assign]
 
 
 def _others(*left_out: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from app.main import create_doctor
 from app.models import EmbeddingSpace, FloatArray
 from app.vectors.engine import Engine, Points, Reached, as_tests
 from app.vectors.engines import open_engine
+from app.vectors.pgvector import MOST_CONNECTIONS, Pgvector
 from app.vectors.qdrant import Qdrant
 from app.vectors.relevance import neutral_digest, stances
 from app.vectors.shared import OpenEngine
@@ -408,6 +410,28 @@ def test_the_index_finds_as_many_as_there_are_and_nearly_the_same(graph: Library
             found = graph.index.search(query, k, tests)[0].tolist()
             assert len(found) == min(k, len(meeting)), "what is filtered out must not leave gaps"
             assert len(set(found) & set(expected[:k])) >= 0.99 * len(found)
+
+
+def test_no_process_takes_more_than_its_connections(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.vectors.pgvector.ANSWER_SECONDS", 1)
+    engine = Pgvector(postgres_url, "glimpse_test", DIMENSION)
+    with ExitStack() as busy:
+        for _ in range(MOST_CONNECTIONS):
+            busy.enter_context(engine._answering(1))
+        with pytest.raises(EngineUnavailable, match="is busy"), engine._answering(1):
+            pass
+    assert engine.count() == 0
+    engine.close()
+
+
+def test_a_server_that_hangs_is_given_up(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.vectors.pgvector.MARGIN_SECONDS", 0)
+    engine = Pgvector(postgres_url, "glimpse_test", DIMENSION)
+    with pytest.raises(EngineUnavailable, match="does not answer"), engine._answering(1) as connection:
+        connection.execute("SET statement_timeout = 0; SELECT pg_sleep(600)")
+    assert connection.closed
+    assert engine.count() == 0
+    engine.close()
 
 
 # -- what a doctor sees, and who has no client
