@@ -114,6 +114,8 @@ class Milvus:
         known: list[dict[str, Any]] = []
         with self._answering() as client:
             if client.has_collection(self._name, timeout=ANSWER_SECONDS):
+                if not self._made:
+                    self._load(client)
                 known = client.query(
                     STATE,
                     filter=f'name == "{self._name}"',
@@ -145,7 +147,7 @@ class Milvus:
                 self._connected = None
 
     def _make(self, client: Any) -> None:
-        """The collections, if they are not there yet; in memory, if somebody has released them."""
+        """The collections, if they are not there yet."""
         if self._made:
             return
         from pymilvus import DataType
@@ -170,9 +172,13 @@ class Milvus:
             graph = {"M": LINKS, "efConstruction": BUILD_WIDTH}
             built = {"index_type": "HNSW", "metric_type": "IP", "params": graph}
             self._create(client, self._name, schema, "vector", built)
+        self._load(client)
+        self._made = True
+
+    def _load(self, client: Any) -> None:
+        """Into memory, if somebody has released them."""
         for collection in (STATE, self._name):
             client.load_collection(collection, timeout=WORK_SECONDS)
-        self._made = True
 
     @staticmethod
     def _create(client: Any, name: str, schema: Any, indexed: str, index: dict[str, Any]) -> None:
@@ -194,8 +200,8 @@ class Milvus:
         try:
             yield self._client()
         except (MilvusException, RpcError, OSError) as error:
+            self._made = False
             if getattr(error, "code", None) == NOT_FOUND:
-                self._made = False
                 return
             where = f"{self._url.hostname}:{self._url.port or 19530}"
             raise EngineUnavailable(f"The vector engine, Milvus at {where}, does not answer.") from error

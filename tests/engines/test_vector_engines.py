@@ -28,6 +28,7 @@ from app.main import create_doctor
 from app.models import EmbeddingSpace, FloatArray
 from app.vectors.engine import Engine, Points, Reached, as_tests
 from app.vectors.engines import open_engine
+from app.vectors.milvus import Milvus
 from app.vectors.pgvector import MOST_CONNECTIONS, Pgvector
 from app.vectors.qdrant import Qdrant
 from app.vectors.relevance import neutral_digest, stances
@@ -373,6 +374,40 @@ def psycopg_connection(url: str) -> Connection[Any]:
     import psycopg
 
     return psycopg.connect(url)
+
+
+# -- Milvus whose collections somebody has released
+
+
+def test_released_collections_are_loaded_again() -> None:
+    needs.package("pymilvus")
+    from pymilvus import MilvusException
+
+    class Client:
+        """Answers as a server does whose collections are not in memory."""
+
+        def __init__(self) -> None:
+            self.loaded = set[str]()
+
+        def has_collection(self, _name: str, **_options: Any) -> bool:
+            return True
+
+        def load_collection(self, name: str, **_options: Any) -> None:
+            self.loaded.add(name)
+
+        def query(self, name: str, **_options: Any) -> list[dict[str, int]]:
+            if name not in self.loaded:
+                raise MilvusException(code=101, message="collection not loaded")
+            return [{"seq": 7, "mark": 8, "bank": 9}]
+
+    engine = Milvus("milvus://host", "glimpse_test", DIMENSION)
+    engine._connected = client = Client()
+    assert engine.last_seq() == Reached(7, 8, 9)
+    engine._made = True
+    client.loaded.clear()
+    with pytest.raises(EngineUnavailable):
+        engine.last_seq()
+    assert engine.last_seq() == Reached(7, 8, 9)
 
 
 # -- pgvector beyond what it compares one by one
