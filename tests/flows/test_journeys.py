@@ -37,10 +37,10 @@ class SteppedEncoder(ColourEncoder):
 
 
 class OppositeEncoder(ColourEncoder):
-    """Another model: its vectors point the other way, so that one of each space among the others comes last."""
+    """Other files of the model: their vectors point the other way, so that one of each space comes last among others."""
 
     def __init__(self) -> None:
-        super().__init__("opposite", "2")
+        super().__init__("colours", "2")
 
     def encode_images(self, images: Sequence[Image.Image]) -> FloatArray:
         return -super().encode_images(images)
@@ -96,10 +96,10 @@ class TestALargeImport:
             assert "among 500 pictures" in words
 
 
-class TestAnotherModel:
+class TestOtherFilesOfTheModel:
     COLOURS = ("red", "blue", "green", "yellow", "purple")
 
-    def test_starts_with_an_empty_space_and_the_first_is_kept(self, settings: Settings) -> None:
+    def test_start_with_an_empty_space_and_the_first_is_kept(self, settings: Settings) -> None:
         files = [(f"{colour}.jpg", picture(colour)) for colour in self.COLOURS]
         with running(settings) as glimpse:
             glimpse.upload(*files)
@@ -118,7 +118,7 @@ class TestAnotherModel:
             assert second[0] == "red.jpg"
             assert [name for name in second if name != "pink.jpg"] == first
             status = glimpse.client.get("/api/v1/status").json()["model"]
-            assert (status["name"], status["space"]) == ("opposite", "2")
+            assert (status["name"], status["space"]) == ("colours", "2")
             blue = glimpse.client.get("/api/v1/search?q=blue&limit=1").json()["results"][0]["id"]
             assert glimpse.client.delete(f"/api/v1/images/{blue}").status_code == 204
 
