@@ -37,7 +37,7 @@ class SteppedEncoder(ColourEncoder):
 
 
 class OppositeEncoder(ColourEncoder):
-    """Other files of the model: their vectors point the other way, so that one of each space comes last among others."""
+    """Other files of the model: their vectors point the other way, so that one of each space is last among others."""
 
     def __init__(self) -> None:
         super().__init__("colours", "2")
