@@ -59,16 +59,16 @@ def colour_shares(pixels: Tensor, table: Tensor) -> Tensor:
     return shares
 
 
-def augment(stored: Tensor, side: int, may_shrink: Tensor, rng: np.random.Generator) -> Tensor:
+def augment(stored: Tensor, side: int, may_shrink: Tensor, rng: np.random.Generator, least: float = 0.36) -> Tensor:
     """uint8 [n, 72, 72, 3] → float32 [n, 3, side, side] of about 0…255: crop, mirror, small turn, and sometimes far
-    away.
+    away. A crop has at least this share of the picture.
 
     Where `may_shrink`, one picture in six is made smaller and laid on another of the batch: things are rarely as
     large in a person's photographs as they are in these centre crops.
     """
     n = len(stored)
     pictures = stored.permute(0, 3, 1, 2).float()
-    span = np.sqrt(rng.uniform(0.36, 1.0, n))
+    span = np.sqrt(rng.uniform(least, 1.0, n))
     far = may_shrink.numpy() & (rng.random(n) < 1 / 6)
     span = np.where(far, rng.uniform(1.1, 1.9, n), span)
     inside = sample(pictures, span, side, rng)

@@ -39,8 +39,11 @@ POOL = 22_000
 SIZES = ((0.25, 40), (0.55, 48), (1.0, 64))
 """(until this share of the schedule, side in pixels): small pictures first, the side that is searched at for the
 rest."""
-PEAK, WARM = 0.06, 0.04
-SHARES = {"imagenet": 0.38, "places": 0.17, "food": 0.15, "sports": 0.05, "flickr8k": 0.1, "coco": 0.005, "corel": 0.02}
+LEAST_CROPS = ((0.75, 0.36), (1.0, 0.64))
+"""(until this share of the schedule, least share of a picture that is cut out): at the end nearly whole frames, which
+is how pictures are searched. Crops make things larger than they will be: https://arxiv.org/abs/1906.06423"""
+PEAK, WARM = 0.04, 0.04
+SHARES = {"imagenet": 0.37, "places": 0.2, "food": 0.13, "sports": 0.07, "flickr8k": 0.1, "coco": 0.005, "corel": 0.02}
 """How much of every batch comes from the large sources; all others share the rest by their size."""
 WHOLE_SCENES = frozenset({"places", "aerial", "flickr8k", "coco", "corel", "receipts", "memes"})
 NEGATIVE_CAPTIONS = 400
@@ -173,12 +176,12 @@ class Batch:
     shares: Tensor
 
 
-def next_batch(material: Material, side: int, rng: np.random.Generator, table: Tensor) -> Batch:
+def next_batch(material: Material, side: int, least: float, rng: np.random.Generator, table: Tensor) -> Batch:
     index = material.train[torch.multinomial(material.weight, BATCH - DRAWN)].tolist()
     drawn = rng.integers(0, len(material.drawn), DRAWN).tolist()
     stored = np.concatenate([material.pixels[index], material.drawn[drawn]])
     may_shrink = torch.tensor([material.pictures[i].source not in WHOLE_SCENES for i in index] + [False] * DRAWN)
-    pixels = shrink(augment(torch.from_numpy(stored), 2 * side, may_shrink, rng))
+    pixels = shrink(augment(torch.from_numpy(stored), 2 * side, may_shrink, rng, least))
     shares = colour_shares(pixels[: len(index)], table)
     x = normalise(relight(pixels, rng))
     return Batch(x.contiguous(memory_format=torch.channels_last), index, drawn, shares)
@@ -400,13 +403,17 @@ class Run:
     def side(self) -> int:
         return next((size for until, size in SIZES if self.progress < until), SIZES[-1][1])
 
+    @property
+    def least_crop(self) -> float:
+        return next((least for until, least in LEAST_CROPS if self.progress < until), LEAST_CROPS[-1][1])
+
     def take_step(self) -> dict[str, float]:
         """One batch; returns the parts of its loss."""
         began = time.time()
         for group in self.optimiser.param_groups:
             group["lr"] = rate_at(self.progress)
         self.student.train()
-        batch = next_batch(self.material, self.side, self.rng, self.table)
+        batch = next_batch(self.material, self.side, self.least_crop, self.rng, self.table)
         loss, parts = loss_of(self.student, self.material, batch, self.device)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()

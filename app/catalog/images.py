@@ -66,6 +66,7 @@ _COLUMNS = (
     images.c.captions,
     images.c.date,
 )
+_STATES = {state.value: state for state in ImageState}
 _BY_IDS: Select[tuple[object, ...]] = select(*_COLUMNS).where(images.c.id.in_(bindparam("ids", expanding=True)))
 """Made once: building a statement takes as long as running it."""
 
@@ -480,21 +481,24 @@ def _select_images() -> Select[tuple[object, ...]]:
 
 
 def _image(row: Row[Any]) -> Image:
+    """Of a row of `_COLUMNS`, in their order."""
+    image_id, md5, filename, format_, size, width, height, *others = tuple(row)
+    state, reason, added_at, taken_at, camera, captions, day = others
     return Image(
-        id=row.id,
-        md5=row.md5,
-        filename=row.filename,
-        format=row.format,
-        bytes=row.bytes,
-        width=row.width,
-        height=row.height,
-        state=ImageState(row.state),
-        reason=row.reason,
-        added_at=row.added_at.replace(tzinfo=UTC),
-        taken_at=row.taken_at,
-        camera=row.camera,
-        captions=captions_of(row.captions),
-        date=row.date,
+        id=image_id,
+        md5=md5,
+        filename=filename,
+        format=format_,
+        bytes=size,
+        width=width,
+        height=height,
+        state=_STATES[state],
+        reason=reason,
+        added_at=added_at.replace(tzinfo=UTC),
+        taken_at=taken_at,
+        camera=camera,
+        captions=captions_of(captions),
+        date=day,
     )
 
 

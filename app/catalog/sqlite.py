@@ -73,4 +73,5 @@ def _prepare_connection(connection: Any, _record: object) -> None:
 def _begin(connection: Connection) -> None:
     # IMMEDIATE takes the write lock at once and waits for it; a read that turns into a write would fail instead.
     writes = connection.get_execution_options().get("glimpse_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    driver: Any = connection.connection.driver_connection  # past SQLAlchemy, which takes as long as a statement for it
+    driver.execute("BEGIN IMMEDIATE" if writes else "BEGIN")

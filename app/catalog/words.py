@@ -38,6 +38,18 @@ COMMON = frozenset("a an and at by for from in is it my of on or some something 
 
 words = table("words", column("rowid"), column("name"), column("caption"))
 
+_FOUND = (
+    select(words.c.rowid, images.c.filename, words.c.name, words.c.caption)
+    .join_from(words, images, images.c.id == words.c.rowid)
+    .order_by(words.c.rowid.desc())
+    .limit(MOST_HITS)
+)
+_FOUND_BY = {
+    "sqlite": _FOUND.where(text("words MATCH :expression")),
+    "postgresql": _FOUND.where(text("words.places @@ CAST(:expression AS tsquery)")),
+}
+"""Asked before each search, so made once: building a statement takes as long as running it."""
+
 _RISE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"\d+|[^\W\d_]+")
 
@@ -130,16 +142,16 @@ class Words:
 
     def _matching(self, phrases: Iterable[str], beginnings: bool, conditions: Sequence[Condition]) -> dict[int, _Texts]:
         """By id, the newest ones: that is FTS5's own order, so that it stops at `MOST_HITS`."""
-        wanted = select(words.c.rowid, images.c.filename, words.c.name, words.c.caption)
-        wanted = wanted.join_from(words, images, images.c.id == words.c.rowid)
-        wanted = wanted.where(*where(conditions)).order_by(words.c.rowid.desc()).limit(MOST_HITS)
         with self._database.reading() as connection:
+            wanted = _FOUND_BY[connection.dialect.name]
+            if conditions:
+                wanted = wanted.where(*where(conditions))
             if connection.dialect.name == "postgresql":
-                matches, expression = "words.places @@ CAST(:expression AS tsquery)", _tsquery(phrases, beginnings)
+                expression = _tsquery(phrases, beginnings)
                 look_up_words(connection, expression)
             else:
-                matches, expression = "words MATCH :expression", _fts5(phrases, beginnings)
-            rows = connection.execute(wanted.where(text(matches)), {"expression": expression})
+                expression = _fts5(phrases, beginnings)
+            rows = connection.execute(wanted, {"expression": expression})
             return {image_id: _Texts(*texts) for image_id, *texts in rows}
 
 
