@@ -42,6 +42,8 @@ class MilvusServer:
 
     def start(self) -> None:
         """Returns when it takes requests."""
+        for port in self._ports.values():
+            _wait_until_free(port)
         command = [str(self._program), "--data", str(self._folder)]
         for name, port in self._ports.items():
             command += [f"--{name}-port", str(port)]
@@ -76,6 +78,20 @@ class MilvusServer:
 
     def _said(self) -> str:
         return (self._folder / "said").read_text("utf-8", "replace")
+
+
+def _wait_until_free(port: int) -> None:
+    """The program silently takes the next port where this one can't be bound, as for a minute after a kill
+    (TIME_WAIT)."""
+    end = time.monotonic() + SECONDS
+    while True:
+        with socket.socket() as tried:
+            try:
+                tried.bind(("127.0.0.1", port))
+                return
+            except OSError:
+                assert time.monotonic() < end, f"port {port} does not become free"
+        time.sleep(0.5)
 
 
 def _free_port() -> int:
