@@ -11,6 +11,7 @@ https://github.com/pgvector/pgvector#iterative-index-scans), and few pictures ar
 from __future__ import annotations
 
 import logging
+import struct
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -49,8 +50,11 @@ SURE_SECONDS = 1.0
 """A connection that was used within this time is not tried before it is used again."""
 LINKS, BUILD_WIDTH = 16, 128
 """m and ef_construction of HNSW (Malkov and Yashunin 2018, arXiv 1603.09320)."""
-BUILD_MEMORY = "512MB"
-"""maintenance_work_mem for building: a graph that does not fit is built several times as slowly."""
+BUILD_MEMORY = """
+SELECT set_config('maintenance_work_mem', greatest(
+    pg_size_bytes(current_setting('maintenance_work_mem')), pg_size_bytes('512MB')) / 1024 || 'kB', true)
+"""
+"""For building; the server's own setting if that is larger. What does not fit is built several times as slowly."""
 STANCES = ("mean", "spread", "rival")
 BY_GRAPH = """
 SELECT set_config('enable_seqscan', 'off', true), set_config('hnsw.ef_search', %s, true),
@@ -126,10 +130,13 @@ class Pgvector:
             listed = self._sql(", ".join(columns))
             rows = zip(points.ids, points.vectors, points.stances, points.facts, strict=True)
             with connection.cursor() as cursor:
-                with cursor.copy(self._sql("COPY incoming ({columns}) FROM STDIN", columns=listed)) as copy:
+                wanted = self._sql("COPY incoming ({columns}) FROM STDIN (FORMAT BINARY)", columns=listed)
+                with cursor.copy(wanted) as copy:
+                    texts = ["text" if kind is str else "int8" for kind in FACTS.values()]
+                    copy.set_types(["int8", "bytea", *["float4"] * len(STANCES), *texts])
                     for image_id, vector, stance, facts in rows:
                         known = (facts[fact] for fact in FACTS)
-                        copy.write_row([int(image_id), _text(vector), *map(float, stance), *known])
+                        copy.write_row([int(image_id), _binary(vector), *map(float, stance), *known])
                 cursor.execute(self._sql(WRITE, columns=listed, kept=kept))
 
     def delete(self, ids: Sequence[int]) -> None:
@@ -163,7 +170,7 @@ class Pgvector:
             few = self._few(connection, self._sql(""), {})
             if alone == (True,) and not few and not self._tables(connection)[1]:
                 log.info("pgvector builds its index name=%s", self._name)
-                connection.execute("SELECT set_config('maintenance_work_mem', %s, true)", [BUILD_MEMORY])
+                connection.execute(BUILD_MEMORY)
                 connection.execute(
                     self._sql(
                         "CREATE INDEX IF NOT EXISTS {graph} ON {table} USING hnsw (vector halfvec_ip_ops)"
@@ -313,6 +320,15 @@ def _others(*left_out: str) -> str:
 def _text(vector: FloatArray) -> str:
     """As pgvector reads it."""
     return str(vector.tolist())
+
+
+def _binary(vector: FloatArray) -> bytes:
+    """As pgvector receives a `halfvec`: its dimension, two bytes that are 0, then each number.
+
+    A tenth of the time that writing the numbers out takes.
+    https://github.com/pgvector/pgvector/blob/master/src/halfvec.c (`halfvec_recv`)
+    """
+    return struct.pack(">HH", len(vector), 0) + vector.astype(">f2").tobytes()
 
 
 def _stances(rows: Sequence[tuple[Any, ...]], first: int) -> FloatArray:
