@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from app.conditions import Condition, Field, parse_size, parse_types, period_of
 from app.models import FloatArray, Image
-from app.vectors.ranking import mixed
 
 Fact = int | str
 FACTS: Mapping[str, type[int] | type[str]] = {
@@ -27,11 +26,9 @@ FACTS: Mapping[str, type[int] | type[str]] = {
     "pixels": int,
     "taken": int,
     "added": int,
-    "mixed": int,
 }
 """What lies beside each vector, so that the engine itself filters by it: facts that never change while a picture has
-its vector. ``shape``: 1 landscape, 0 square, -1 portrait; ``taken``, ``added``: microseconds since 1970; ``mixed``:
-what the sample is taken by (`app.vectors.ranking.mixed`)."""
+its vector. ``shape``: 1 landscape, 0 square, -1 portrait; ``taken``, ``added``: microseconds since 1970."""
 NEVER = -(2**53)
 """``taken`` of a picture that does not say when. Within what a float64 holds exactly: some engines compare as such."""
 FAR = 2**53
@@ -63,9 +60,13 @@ Filter = tuple[Among | Between, ...] | npt.NDArray[np.int64]
 """Which pictures may compete: those that meet all tests, or those with these ids."""
 
 
+STANCES = ("slope", "intercept")
+"""What relevance needs of a picture, as engines name it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Points:
-    """Pictures as an engine holds them: ``vectors`` float32 [n, dimension], ``stances`` float32 [n, 3]."""
+    """Pictures as an engine holds them: ``vectors`` float32 [n, dimension], ``stances`` float32 [n, 2]."""
 
     ids: npt.NDArray[np.int64]
     vectors: FloatArray
@@ -75,7 +76,7 @@ class Points:
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """What a search found, in no order: ``scores`` float32 [n], ``stances`` float32 [n, 3]."""
+    """What a search found, in no order: ``scores`` float32 [n], ``stances`` float32 [n, 2]."""
 
     ids: npt.NDArray[np.int64]
     scores: FloatArray
@@ -108,10 +109,6 @@ class Engine(Protocol):
 
     def count(self, allowed: Filter | None = None) -> int:
         """How many pictures there are."""
-        ...
-
-    def points(self, allowed: Filter) -> Points:
-        """The ``allowed`` pictures, in no order and without their facts. Not for many."""
         ...
 
     def upsert(self, points: Points) -> None:
@@ -153,7 +150,6 @@ def facts_of(image: Image) -> dict[str, Fact]:
         "pixels": image.width * image.height,
         "taken": NEVER if image.taken_at is None else _microseconds(image.taken_at),
         "added": _microseconds(image.added_at.astimezone(UTC).replace(tzinfo=None)),
-        "mixed": int(mixed(np.array([image.id]))[0]),
     }
 
 

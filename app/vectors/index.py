@@ -20,15 +20,15 @@ import numpy.typing as npt
 
 from app.models import FloatArray, LogEntry
 from app.vectors.cells import SAMPLED, Cells, learned, number_for
-from app.vectors.ranking import SAMPLE, TIE_MARGIN, Candidates, Ranking, Sample, mixed, ranked
-from app.vectors.relevance import Yardstick, stances
+from app.vectors.ranking import TIE_MARGIN, Candidates, Ranking, ranked
+from app.vectors.relevance import stances
 from app.vectors.rows import Positions, Rows
 
 log = logging.getLogger(__name__)
 
 UNCOMPARED = 0.0
-"""In place of mean, spread and rival of a picture that was not compared with the bank yet; no spread is as narrow."""
-COMPARE_BATCH = 10_000
+"""In place of slope and intercept of a picture that was not compared with the bank yet; no slope is 0."""
+COMPARE_BATCH = 4000
 """Pictures compared with the bank at once: 20 MB of scores."""
 
 DIVIDED_FROM = 300_000
@@ -99,7 +99,6 @@ class VectorIndex:
         """The first so many rows stand in the order of their cells."""
         self._scanner = _Scanner(dimension)
         self._bank: FloatArray | None = None
-        self._sample = Sample.none(dimension)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -235,7 +234,7 @@ class VectorIndex:
             if self.compared_with != checksum:
                 self.rows.stances[:] = UNCOMPARED
             # A snapshot has it all, but of what came into the log after it.
-            rest = np.flatnonzero(self.rows.stances[:, 1] == UNCOMPARED)
+            rest = np.flatnonzero(self.rows.stances[:, 0] == UNCOMPARED)
             for start in range(0, len(rest), COMPARE_BATCH):
                 part = rest[start : start + COMPARE_BATCH]
                 self.rows.stances[part] = stances(self.rows.vectors[part].astype(np.float32), bank)
@@ -243,21 +242,7 @@ class VectorIndex:
 
     def rank(self, vector: FloatArray, k: int, allowed: npt.NDArray[np.int64] | None = None) -> Ranking:
         """The ``k`` most relevant for a text's ``vector``, after `use_bank`: the same order for every ``k``."""
-        return ranked(lambda most: self._find(vector, most, allowed), self._yardstick(vector), k)
-
-    def _yardstick(self, vector: FloatArray) -> Yardstick:
-        """How this text scores on pictures in general."""
-        with self.lock:
-            if not self._sample.stands_for(len(self)):
-                self._sample = self._take_sample()
-            return self._sample.yardstick(vector, len(self))
-
-    def _take_sample(self) -> Sample:
-        chosen = np.arange(len(self))
-        if len(self) > SAMPLE:
-            chosen = np.argpartition(mixed(self.rows.ids), SAMPLE)[:SAMPLE]
-        chosen = chosen[np.argsort(self.rows.ids[chosen])]
-        return Sample(self.rows.vectors[chosen].astype(np.float32), self.rows.stances[chosen], len(self))
+        return ranked(lambda most: self._find(vector, most, allowed), len(self), k)
 
     # -- cells --------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from app.errors import EngineUnavailable
 from app.models import FloatArray
-from app.vectors.engine import FACTS, Among, Between, Filter, Hits, Points, Reached
+from app.vectors.engine import FACTS, STANCES, Among, Between, Filter, Hits, Points, Reached
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,6 @@ LINKS, BUILD_WIDTH = 16, 200
 """M and efConstruction of HNSW (Malkov and Yashunin 2018, arXiv 1603.09320)."""
 LONGEST_TEXT = 1000
 """Bytes of a text fact."""
-STANCES = ("mean", "spread", "rival")
 STATE = "glimpse_state"
 NOT_FOUND = 100
 """Milvus' code for a collection that is not there."""
@@ -80,20 +79,6 @@ class Milvus:
                 timeout=ANSWER_SECONDS,
             )
         return int(rows[0]["count(*)"])
-
-    def points(self, allowed: Filter) -> Points:
-        fields = ["id", "vector", *STANCES]
-        rows: list[dict[str, Any]] = []
-        with self._answering() as client:
-            rows = client.query(
-                self._name,
-                filter=_expression(allowed),
-                output_fields=fields,
-                consistency_level="Bounded",
-                timeout=ANSWER_SECONDS,
-            )
-        vectors = np.array([row["vector"] for row in rows], np.float32).reshape(-1, self._dimension)
-        return Points(np.array([row["id"] for row in rows], np.int64), vectors, _stances(rows), ())
 
     def upsert(self, points: Points) -> None:
         rows = [

@@ -22,7 +22,7 @@ import numpy as np
 
 from app.errors import EngineUnavailable
 from app.models import FloatArray
-from app.vectors.engine import FACTS, Among, Between, Filter, Hits, Points, Reached
+from app.vectors.engine import FACTS, STANCES, Among, Between, Filter, Hits, Points, Reached
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -55,7 +55,6 @@ SELECT set_config('maintenance_work_mem', greatest(
     pg_size_bytes(current_setting('maintenance_work_mem')), pg_size_bytes('512MB')) / 1024 || 'kB', true)
 """
 """For building; the server's own setting if that is larger. What does not fit is built several times as slowly."""
-STANCES = ("mean", "spread", "rival")
 BY_GRAPH = """
 SELECT set_config('enable_seqscan', 'off', true), set_config('hnsw.ef_search', %s, true),
     set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.max_scan_tuples', '2147483647', true),
@@ -63,7 +62,7 @@ SELECT set_config('enable_seqscan', 'off', true), set_config('hnsw.ef_search', %
 """
 """For this transaction: go on until there are enough, within 64 times work_mem, 256 MB by default."""
 NEAREST = """
-SELECT id, -(vector::vector <#> %(query)s::vector), mean, spread, rival FROM (
+SELECT id, -(vector::vector <#> %(query)s::vector), slope, intercept FROM (
     SELECT * FROM (SELECT * FROM {table} {where} {fence}) allowed
     ORDER BY vector <#> %(query)s::vector::halfvec LIMIT %(k)s
 ) nearest
@@ -110,16 +109,6 @@ class Pgvector:
             where, values = _where(allowed)
             row = connection.execute(self._sql("SELECT count(*) FROM {table} {where}", where=where), values).fetchone()
             return int(row[0]) if row else 0
-
-    def points(self, allowed: Filter) -> Points:
-        rows: list[tuple[Any, ...]] = []
-        with self._answering() as connection:
-            if self._exists(connection):
-                where, values = _where(allowed)
-                wanted = "SELECT id, vector::real[], mean, spread, rival FROM {table} {where}"
-                rows = connection.execute(self._sql(wanted, where=where), values).fetchall()
-        vectors = np.array([row[1] for row in rows], np.float32).reshape(-1, self._dimension)
-        return Points(np.array([row[0] for row in rows], np.int64), vectors, _stances(rows, 2), ())
 
     def upsert(self, points: Points) -> None:
         columns = ["id", "vector", *STANCES, *FACTS]
@@ -210,16 +199,14 @@ class Pgvector:
             connection.execute(
                 self._sql(
                     "CREATE TABLE {table} (id bigint PRIMARY KEY, vector halfvec({dimension}) NOT NULL,"
-                    " mean real NOT NULL, spread real NOT NULL, rival real NOT NULL, {facts})",
+                    " slope real NOT NULL, intercept real NOT NULL, {facts})",
                     dimension=self._sql(str(self._dimension)),
                     facts=self._sql(facts),
                 )
             )
+            others = ", ".join(fact for fact in FACTS if fact not in ("taken", "added"))
             # Narrow, and with all facts: what is counted and filtered by need not be read with the vectors.
-            connection.execute(
-                self._sql("CREATE INDEX ON {table} (taken, added, {others})", others=self._sql(_others("mixed")))
-            )
-            connection.execute(self._sql("CREATE INDEX ON {table} (mixed)"))
+            connection.execute(self._sql("CREATE INDEX ON {table} (taken, added, {others})", others=self._sql(others)))
         self._made = True
 
     def _exists(self, connection: Connection[Any]) -> bool:
@@ -313,10 +300,6 @@ def _limit(connection: Connection[Any], seconds: float | None) -> None:
     connection.wait = wait  # type: ignore[method-assign]
 
 
-def _others(*left_out: str) -> str:
-    return ", ".join(fact for fact in FACTS if fact not in ("taken", "added", *left_out))
-
-
 def _text(vector: FloatArray) -> str:
     """As pgvector reads it."""
     return str(vector.tolist())
@@ -332,7 +315,7 @@ def _binary(vector: FloatArray) -> bytes:
 
 
 def _stances(rows: Sequence[tuple[Any, ...]], first: int) -> FloatArray:
-    return np.array([row[first : first + 3] for row in rows], np.float32).reshape(-1, 3)
+    return np.array([row[first : first + len(STANCES)] for row in rows], np.float32).reshape(-1, len(STANCES))
 
 
 def _hits(rows: Sequence[tuple[Any, ...]]) -> Hits:

@@ -18,7 +18,7 @@ import numpy as np
 
 from app.errors import EngineUnavailable
 from app.models import FloatArray
-from app.vectors.engine import FACTS, Among, Between, Filter, Hits, Points, Reached
+from app.vectors.engine import FACTS, STANCES, Among, Between, Filter, Hits, Points, Reached
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,6 @@ ANSWER_SECONDS = 5
 WORK_SECONDS = 120
 PAGE = 1000
 """Points read at once."""
-STANCES = ("mean", "spread", "rival")
 STATE = "glimpse_state"
 
 
@@ -70,27 +69,6 @@ class Qdrant:
                 return 0
             counted = client.count(self._name, count_filter=_conditions(allowed), exact=True, timeout=ANSWER_SECONDS)
             return int(counted.count)
-
-    def points(self, allowed: Filter) -> Points:
-        records: list[Any] = []
-        with self._answering() as client:
-            following = None
-            while client.collection_exists(self._name):
-                page, following = client.scroll(
-                    self._name,
-                    scroll_filter=_conditions(allowed),
-                    limit=PAGE,
-                    offset=following,
-                    with_payload=list(STANCES),
-                    with_vectors=True,
-                    timeout=ANSWER_SECONDS,
-                )
-                records += page
-                if following is None:
-                    break
-        vectors = np.array([record.vector for record in records], np.float32).reshape(-1, self._dimension)
-        ids = np.array([record.id for record in records], np.int64)
-        return Points(ids, vectors, _stances([record.payload for record in records]), ())
 
     def upsert(self, points: Points) -> None:
         from qdrant_client import models
@@ -194,7 +172,8 @@ def _number(name: str) -> str:
 
 
 def _stances(payloads: Sequence[Any]) -> FloatArray:
-    return np.array([[payload[field] for field in STANCES] for payload in payloads], np.float32).reshape(-1, 3)
+    rows = [[payload[field] for field in STANCES] for payload in payloads]
+    return np.array(rows, np.float32).reshape(-1, len(STANCES))
 
 
 def _conditions(allowed: Filter | None) -> Any:

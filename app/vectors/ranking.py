@@ -10,14 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from app.models import FloatArray
-from app.vectors.relevance import LIKELY, Yardstick
+from app.vectors.relevance import LIKELY, bar, relevance
 
 TIE_MARGIN = 16
 """Neighbours looked at beyond those asked for, to see whether a tie crosses the end of the page."""
 WINDOW = 256
 """Nearest pictures that relevance puts in order; more where matches reach to the end of it."""
-SAMPLE = 1000
-"""Pictures that tell how a text scores in general."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,29 +52,6 @@ class Candidates:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Some pictures of a library of ``pictures``: float32 [n, dimension], and their stances [n, 3]."""
-
-    vectors: FloatArray
-    stances: FloatArray
-    pictures: int
-
-    @classmethod
-    def none(cls, dimension: int) -> Sample:
-        return cls(np.empty((0, dimension), np.float32), np.empty((0, 3), np.float32), -1)
-
-    def stands_for(self, pictures: int) -> bool:
-        """Whether it still does, now that there are so many."""
-        return 0.8 * pictures <= self.pictures <= pictures
-
-    def yardstick(self, vector: FloatArray, pictures: int) -> Yardstick:
-        """How a text's vector scores on pictures in general."""
-        # Not a product of BLAS: its threads would wait for each other where others keep the cores busy.
-        scores = np.einsum("ij,j->i", self.vectors, vector)
-        return Yardstick.of(scores, self.stances, pictures)
-
-
 class Index(Protocol):
     """One space's vectors, to be searched: in memory (`app.vectors.index`) or in an engine (`app.vectors.shared`).
 
@@ -101,32 +76,22 @@ class Index(Protocol):
         ...
 
 
-MIXED = 2**48
-"""All numbers of `mixed` are below."""
-
-
-def mixed(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
-    """A number for each id. The pictures with the lowest are the sample: they are spread over the library,
-    and the same pictures give the same sample everywhere."""
-    return (ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(16)
-
-
-def ranked(find: Callable[[int], Candidates], yardstick: Yardstick, k: int) -> Ranking:
-    """The ``k`` most relevant of what ``find`` has nearest: the same order for every ``k``."""
-    window = WINDOW
+def ranked(find: Callable[[int], Candidates], pictures: int, k: int) -> Ranking:
+    """The ``k`` most relevant of what ``find`` has nearest in a library of so many: the same order for every ``k``."""
+    window, passed = WINDOW, bar(pictures)
     while True:
         found = find(window)
-        relevance = yardstick.relevance(found.scores, found.stances)
+        relevant = relevance(found.scores, found.stances, passed)
         # Relevance follows the score closely: with no match in the last quarter there are none behind it.
-        if len(found.ids) < window or relevance[-window // 4 :].max() < LIKELY:
+        if len(found.ids) < window or relevant[-window // 4 :].max() < LIKELY:
             break
         window *= 2
-    order = np.lexsort((found.ids, -relevance))
-    found, relevance = found.only(order), relevance[order]
-    matches = int((relevance >= LIKELY).sum())
+    order = np.lexsort((found.ids, -relevant))
+    found, relevant = found.only(order), relevant[order]
+    matches = int((relevant >= LIKELY).sum())
     if k > len(found.ids):  # far behind every match: the rest comes by score
-        before = len(relevance)
+        before = len(relevant)
         found = found.and_behind(find(k), k)
-        behind = yardstick.relevance(found.scores[before:], found.stances[before:])
-        relevance = np.concatenate([relevance, np.minimum(behind, relevance[-1:])])
-    return Ranking(found.ids[:k], found.scores[:k], relevance[:k], matches, found.competed)
+        behind = relevance(found.scores[before:], found.stances[before:], passed)
+        relevant = np.concatenate([relevant, np.minimum(behind, relevant[-1:])])
+    return Ranking(found.ids[:k], found.scores[:k], relevant[:k], matches, found.competed)

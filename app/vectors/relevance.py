@@ -1,27 +1,23 @@
-"""How far a picture stands out for a text, on a scale that means the same for every query, picture and model.
+"""How plainly a picture shows what a text says, on a scale that means the same for every query, picture and model.
 
-A cosine by itself says little: some pictures are near to every text (hubs), some texts near to every picture, and each
-model has a range of its own. So the query has to compete. Each space has a *bank*: vectors of some 480 neutral texts
-(`neutral.txt`). For a picture with bank scores b₁…bₙ, and a query that scores s on it, with
-Z(x) = (x − mean b) / spread b:
+A cosine by itself says little: some pictures are near to every text (hubs), and each model has a range of its own. So
+the query has to compete. Each space has a *bank*: vectors of some 1,400 neutral texts (`neutral.txt`), what people look
+for and what pictures show. For a picture with bank scores b₁…bₙ, and a query that scores s on it,
 
-    relevance = (Z(s) − m) / d − ¾ · rival − bar
+    relevance = ln( e^Z(s) / mean e^Z(bᵢ) ) − bar,    Z(x) = SHARPNESS · (x − mean b) / spread b
 
-*rival* is the mean Z of the five texts of the bank that fit the picture best, but for the very best, which may say the
-same as the query: a picture that is plainly something else needs more. m and d are mean and spread of Z(s) over a
-sample of the library, drawn towards 0 and 1: for a text that is near to everything, standing out takes more. The *bar*
-rises with the logarithm of the library's size. Mean, spread and rival belong to a picture and cost one product with the
-bank when it is added.
+which is a softmax over the bank: how much rather a picture says this than anything else. The *bar* rises with the
+logarithm of the library's size, as the number of pictures does that a text fits by chance. All but s belongs to the
+picture, makes a straight line over s, and costs one product with the bank when the picture is added.
 
-The parts are known: subtracting a picture's scores over a bank of queries is NNN (arXiv 2410.24114), normalising over a
-query bank QB-Norm (arXiv 2112.12777), the neighbourhood of both sides CSLS (arXiv 1710.04087).
+The parts are known: a softmax over a bank of queries is QB-Norm (arXiv 2112.12777), a picture's scores over a bank as
+its own zero are NNN (arXiv 2410.24114).
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
 from importlib.resources import files
 
 import numpy as np
@@ -29,22 +25,19 @@ import numpy.typing as npt
 
 from app.models import FloatArray
 
-RIVALS = 5
-RIVAL_WEIGHT = 0.75
-SHRINK = 0.5
-"""How far m and d are drawn towards 0 and 1: a library that is all dogs must still find dogs."""
-FEW_PICTURES = 20
-"""A library of this many is trusted half to tell m and d."""
+SHARPNESS = 1.75
+"""What a picture's own spread over the bank counts: models are a little surer of themselves than right."""
 NARROWEST = 1e-4
 """Bound for spreads, so that a model which says the same of everything divides by something."""
+FEW_PICTURES = 20
+"""A library of fewer has the bar of this many."""
 
-BAR, BAR_GROWTH = -1.4, 0.35
-"""How much standing out it takes to be a match: BAR + BAR_GROWTH · ln(pictures). The more pictures there are, the more
-of them stand out by chance. Fitted to four libraries of 600 and 2,500 pictures drawn from labelled ones and the bundled
-model (`benchmarks/relevance.py`), at the best F1 of each size."""
+BAR, BAR_GROWTH = -0.7, 0.63
+"""How much it takes to be a match: BAR + BAR_GROWTH · ln(pictures). Fitted to libraries of 300 to 2,600 pictures drawn
+from labelled ones and the bundled model (`benchmarks/relevance.py`), at the best F1 of each size."""
 LIKELY = 0.0
 """From here on a picture counts as a match."""
-STRONG = 1.85
+STRONG = 2.05
 """From here on it is a plain one: nine of ten queries for something that no picture shows stay below it everywhere."""
 
 
@@ -59,40 +52,27 @@ def neutral_digest(reader: str = "") -> str:
 
 
 def stances(vectors: FloatArray, bank: FloatArray) -> FloatArray:
-    """What relevance needs of each picture: [n, 3] of mean, spread and rival.
+    """What relevance needs of each picture: [n, 2], slope (above 0) and intercept of the line over a query's score.
 
     ``vectors``: [n, dimension], ``bank``: [texts, dimension], both unit rows.
     """
     scores = vectors @ bank.T
-    mean = scores.mean(1)
-    spread = np.maximum(scores.std(1), NARROWEST)
-    most = min(RIVALS + 1, scores.shape[1])
-    best = np.partition(scores, (-most, -1), axis=1)[:, -most:-1].mean(1)
-    return np.stack([mean, spread, (best - mean) / spread], axis=1).astype(np.float32)
+    mean = scores.mean(1, keepdims=True)
+    slope = SHARPNESS / np.maximum(scores.std(1, keepdims=True), NARROWEST)
+    sharpened = slope * (scores - mean)
+    most = sharpened.max(1, keepdims=True)  # so that no exponential overflows
+    log_mean = most + np.log(np.exp(sharpened - most).mean(1, keepdims=True))
+    return np.hstack([slope, -slope * mean - log_mean]).astype(np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class Yardstick:
-    """Turns scores of one query into relevance."""
+def bar(pictures: int) -> float:
+    """What a picture has to pass in a library of so many."""
+    return BAR + BAR_GROWTH * math.log(max(pictures, FEW_PICTURES))
 
-    middle: float
-    width: float
-    bar: float
 
-    @classmethod
-    def of(cls, scores: FloatArray, sampled: FloatArray, pictures: int) -> Yardstick:
-        """From the query's scores [n] on a sample, with these stances [n, 3], of a library of so many pictures."""
-        bar = BAR + BAR_GROWTH * math.log(max(pictures, FEW_PICTURES))
-        if not len(scores):
-            return cls(0.0, 1.0, bar)
-        standing = (scores - sampled[:, 0]) / sampled[:, 1]
-        trust = (1 - SHRINK) * len(scores) / (len(scores) + FEW_PICTURES)
-        return cls(trust * float(standing.mean()), 1 - trust + trust * float(standing.std()), bar)
-
-    def relevance(self, scores: FloatArray, stances: FloatArray) -> npt.NDArray[np.float64]:
-        """[n], unbounded: `LIKELY` and above is a match."""
-        standing = (scores.astype(np.float64) - stances[:, 0]) / stances[:, 1]
-        return np.asarray((standing - self.middle) / self.width - RIVAL_WEIGHT * stances[:, 2] - self.bar)
+def relevance(scores: FloatArray, stances: FloatArray, bar: float) -> npt.NDArray[np.float64]:
+    """[n], unbounded, for one query's scores [n] on pictures with these stances [n, 2]; a match from `LIKELY` on."""
+    return np.asarray(scores.astype(np.float64) * stances[:, 0] + stances[:, 1] - bar)
 
 
 def confidence(relevance: float) -> float:

@@ -22,7 +22,7 @@ Column = TypeVar("Column", bound=np.generic)
 class Rows:
     """Columns of equal length: the first ``len(rows)`` places are in use, the others are room to grow.
 
-    ``vectors``: float16 [n, dimension]. ``stances``: float32 [n, 3], what relevance needs. ``cells``: uint16 [n], which
+    ``vectors``: float16 [n, dimension]. ``stances``: float32 [n, 2], what relevance needs. ``cells``: uint16 [n], which
     part of space a vector lies in, where that is known. ``numbers`` are just the positions 0, 1, 2, …
     """
 
@@ -32,7 +32,7 @@ class Rows:
         # Memory that was never written to costs nothing yet.
         self._ids = np.empty(room, np.int64)
         self._vectors = np.empty((room, dimension), np.float16)
-        self._stances = np.zeros((room, 3), np.float32)
+        self._stances = np.zeros((room, 2), np.float32)
         self._cells = np.zeros(room, np.uint16)
         self._numbers = np.arange(room, dtype=np.int64)
 

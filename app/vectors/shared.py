@@ -1,7 +1,7 @@
 """Indexes that live in an engine: the same answers and the same relevance as one in memory gives.
 
-What relevance needs of each picture lies beside its vector and comes with the hits; the sample of the library is read
-once and kept here. Filters on facts are the engine's, all others come as ids.
+What relevance needs of each picture lies beside its vector and comes with the hits. Filters on facts are the engine's,
+all others come as ids.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import numpy.typing as npt
 
 from app.errors import EngineUnavailable
 from app.models import EmbeddingSpace, FloatArray
-from app.vectors.engine import Between, Engine, Filter
+from app.vectors.engine import Engine, Filter
 from app.vectors.index import Log
-from app.vectors.ranking import MIXED, SAMPLE, TIE_MARGIN, Candidates, Ranking, Sample, mixed, ranked
+from app.vectors.ranking import TIE_MARGIN, Candidates, Ranking, ranked
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +44,6 @@ class SharedIndex:
 
     def __init__(self, engine: Engine, dimension: int) -> None:
         self._engine = engine
-        self._sample = Sample.none(dimension)
-        self._sampling = threading.Lock()
         self._away = _Away()
         self._counted = 0, 0.0  # how many pictures there are, and until when (monotonic) that holds
 
@@ -69,13 +67,7 @@ class SharedIndex:
         """As `app.vectors.index.VectorIndex.rank`, as far as the engine is exact and goes."""
         with self._away.unless():
             total, competing = self._competing(None), self._competing(allowed)
-            with self._sampling:
-                if not self._sample.stands_for(total):
-                    self._sample = self._take_sample(total)
-                sample = self._sample
-            found = ranked(
-                lambda most: self._nearest(vector, most, allowed, competing), sample.yardstick(vector, total), k
-            )
+            found = ranked(lambda most: self._nearest(vector, most, allowed, competing), total, k)
         return found
 
     def _competing(self, allowed: Filter | None) -> int:
@@ -104,18 +96,7 @@ class SharedIndex:
             if len(ids) < asked or asked == self.deepest or scores[-1] < scores[k - 1]:
                 return Candidates(ids[:k], scores[:k], stances[:k], competing)
             asked *= 2  # pictures with the same vector reach past the end: see them all
-        return Candidates(np.empty(0, np.int64), np.empty(0, np.float32), np.empty((0, 3), np.float32), competing)
-
-    def _take_sample(self, pictures: int) -> Sample:
-        share = min(1.25 * SAMPLE / max(pictures, 1), 1.0)
-        while True:
-            points = self._engine.points((Between("mixed", 0, int(share * MIXED)),))
-            if len(points.ids) >= SAMPLE or share == 1.0:
-                break
-            share = min(2 * share, 1.0)
-        chosen = np.argsort(mixed(points.ids))[:SAMPLE]
-        order = chosen[np.argsort(points.ids[chosen])]
-        return Sample(points.vectors[order], points.stances[order], pictures)
+        return Candidates(np.empty(0, np.int64), np.empty(0, np.float32), np.empty((0, 2), np.float32), competing)
 
 
 class SharedIndexes:

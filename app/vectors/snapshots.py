@@ -30,7 +30,7 @@ from app.vectors.rows import Rows
 
 log = logging.getLogger(__name__)
 
-FORMAT = 3
+FORMAT = 4
 """Of snapshot files; another number is not read."""
 SNAPSHOT_SECONDS = 60.0
 """A growing index is written down at most this often."""

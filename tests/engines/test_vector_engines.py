@@ -296,12 +296,12 @@ def test_with_other_neutral_texts_what_relevance_needs_is_written_again(small: L
     small.follow()
     assert small.engine.last_seq() == replace(before, bank=zlib.crc32(BANK[:40].astype("<f4").tobytes()))
     expected = stances(small.in_memory().rows.vectors.astype(np.float32), BANK[:40])
-    wait_for(lambda: np.allclose(_by_id(small.engine.points(np.arange(1, 21))).stances, expected, atol=1e-5))
 
+    def known() -> FloatArray:
+        hits = small.engine.search(QUERIES[0], 20, None)
+        return hits.stances[np.argsort(hits.ids)]
 
-def _by_id(points: Points) -> Points:
-    order = np.argsort(points.ids)
-    return Points(points.ids[order], points.vectors[order], points.stances[order], ())
+    wait_for(lambda: np.allclose(known(), expected, rtol=1e-4))
 
 
 def test_the_space_of_the_next_model_is_in_the_engine_before_it_serves(small: Library) -> None:

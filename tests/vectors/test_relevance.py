@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 from app.models import EmbeddingSpace, FloatArray
 from app.vectors.index import VectorIndex
 from app.vectors.ranking import WINDOW
-from app.vectors.relevance import LIKELY, STRONG, Yardstick, confidence, neutral_digest, neutral_texts, stances
+from app.vectors.relevance import (
+    LIKELY,
+    SHARPNESS,
+    STRONG,
+    bar,
+    confidence,
+    neutral_digest,
+    neutral_texts,
+    relevance,
+    stances,
+)
 from app.vectors.snapshots import IndexCache
 from tests.vectors.logs import MemoryLog
 
@@ -137,20 +147,22 @@ def test_an_empty_library_has_no_matches() -> None:
     assert (len(ranking.ids), ranking.matches) == (0, 0)
 
 
-def test_stances_are_mean_spread_and_distance_to_the_best_rivals_but_one() -> None:
-    scores = np.array(
-        [8, 5, 4, 3, 2, 1, 0, 0], np.float32
-    )  # of the eight texts; the first may be the query's own words
-    picture = unit(scores[None])
-    [stance] = stances(picture, np.eye(8, dtype=np.float32))
-    mean, spread = picture.mean(), picture.std()
-    assert stance == pytest.approx([mean, spread, (picture[0, 1:6].mean() - mean) / spread], abs=1e-5)
+def test_relevance_is_the_logarithm_of_a_softmax_over_the_bank() -> None:
+    pictures, texts, bank = library(concepts=3, each=2)
+    query = texts[0]
+    found = relevance(pictures @ query, stances(pictures, bank), bar(6))
+    for picture, relevant in zip(pictures.astype(np.float64), found, strict=True):
+        scores = bank @ picture
+        standing = SHARPNESS * (scores - scores.mean()) / scores.std()
+        own = SHARPNESS * (query @ picture - scores.mean()) / scores.std()
+        assert relevant == pytest.approx(np.log(np.exp(own) / np.exp(standing).mean()) - bar(6), abs=1e-4)
 
 
-def test_a_small_library_is_hardly_trusted_to_tell_what_is_usual() -> None:
-    few = Yardstick.of(np.array([0.5], np.float32), np.array([[0.1, 0.1, 0]], np.float32), 1)
-    assert abs(few.middle) < 0.2
-    assert few.width == pytest.approx(1, abs=0.05)
+def test_other_texts_that_fit_a_picture_better_push_a_query_back() -> None:
+    pictures, texts, bank = library(concepts=2, each=1)
+    plain, rivalled = (stances(pictures[:1], np.concatenate([bank, more])) for more in (bank[:1], texts[:1]))
+    score = pictures[:1] @ texts[0]
+    assert relevance(score, rivalled, 0.0) < relevance(score, plain, 0.0) - 0.5
 
 
 def test_confidence_is_a_half_where_matches_begin() -> None:
@@ -161,14 +173,13 @@ def test_confidence_is_a_half_where_matches_begin() -> None:
 
 def test_neutral_texts_are_many_and_different() -> None:
     texts = neutral_texts()
-    assert len(texts) > 400
+    assert len(texts) > 1000
     assert len(set(texts)) == len(texts)
     assert all(texts)
     assert len(neutral_digest()) == 64
 
 
 def test_the_more_pictures_the_more_it_takes_to_stand_out() -> None:
-    scores, stance = np.array([0.5], np.float32), np.array([[0.1, 0.1, 0]], np.float32)
-    bars = [Yardstick.of(scores, stance, pictures).bar for pictures in (1, 100, 10_000, 1_000_000)]
+    bars = [bar(pictures) for pictures in (0, 1, 100, 10_000, 1_000_000)]
     assert bars == sorted(bars)
     assert np.isfinite(bars).all()

@@ -21,7 +21,7 @@ def rows_of(ids: list[int]) -> Rows:
 
 
 def ids_of(rows: Rows) -> list[int]:
-    for column in (rows.vectors[:, 0], rows.stances[:, 2], rows.cells):
+    for column in (rows.vectors[:, 0], rows.stances[:, 1], rows.cells):
         assert column.tolist() == rows.ids.tolist(), "the columns of a row belong together"
     assert rows.numbers.tolist() == list(range(len(rows)))
     return [int(number) for number in rows.ids]
@@ -33,10 +33,10 @@ def test_there_is_room_for_more_than_at_first() -> None:
         place = rows.extend(300)
         for column in (rows.ids, rows.cells):
             column[place] = np.arange(start, start + 300)
-        rows.vectors[place] = rows.stances[place, :2] = np.arange(start, start + 300)[:, None]
-        rows.stances[place, 2] = np.arange(start, start + 300)
+        rows.vectors[place] = np.arange(start, start + 300)[:, None]
+        rows.stances[place, 1] = np.arange(start, start + 300)
     assert rows.ids.tolist() == list(range(3000))
-    np.testing.assert_array_equal(rows.stances[:, 2], np.arange(3000))
+    np.testing.assert_array_equal(rows.stances[:, 1], np.arange(3000))
     assert len(rows.numbers) == 3000
 
 
