@@ -32,8 +32,9 @@ def tiles(page: Page) -> list[str]:
 
 
 def wait_until_searchable(page: Page) -> None:
-    """Until the worker is through, and the page shows it."""
+    """Until the worker is through, the page shows it, and words are understood."""
     wait_until_indexed(page)
+    wait_for(lambda: page.request.get("/readyz").ok)
     expect(page.locator(".status-indexing")).to_have_count(0, timeout=30_000)
     expect(page.locator("main [data-pending]")).to_have_count(0)
 
