@@ -32,6 +32,8 @@ may then find a better one; within such a step, pages are parts of one answer.""
 REST_SECONDS = 3.0
 """An engine that did not answer is left alone for so long: pages must not wait for it one after the other."""
 
+LAYOUT = 2
+"""Of what lies beside each vector. With another number another collection is filled, and the old one left."""
 COUNTED_AGAIN = 50.0
 """How many there are is known for this many times as long as counting took: some engines look at every row for it."""
 
@@ -134,7 +136,7 @@ class SharedIndexes:
 
     def name(self, space_id: int, space: EmbeddingSpace) -> str:
         """How the engine calls it. The number of a space may be given again; what it is made of tells them apart."""
-        made_of = zlib.crc32(f"{space.model} {space.fingerprint} {space.dimension}".encode())
+        made_of = zlib.crc32(f"{space.model} {space.fingerprint} {space.dimension} {LAYOUT}".encode())
         return f"glimpse_{self._identity().partition('-')[0]}_{space_id}_{made_of:08x}"
 
     def unusable(self, space_id: int, space: EmbeddingSpace) -> Path | None:
