@@ -32,12 +32,12 @@ NARROWEST = 1e-4
 FEW_PICTURES = 20
 """A library of fewer has the bar of this many."""
 
-BAR, BAR_GROWTH = -0.7, 0.63
+BAR, BAR_GROWTH = -0.45, 0.61
 """How much it takes to be a match: BAR + BAR_GROWTH · ln(pictures). Fitted to libraries of 300 to 2,600 pictures drawn
 from labelled ones and the bundled model (`benchmarks/relevance.py`), at the best F1 of each size."""
 LIKELY = 0.0
 """From here on a picture counts as a match."""
-STRONG = 2.05
+STRONG = 1.9
 """From here on it is a plain one: nine of ten queries for something that no picture shows stay below it everywhere."""
 
 
