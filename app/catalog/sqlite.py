@@ -39,7 +39,9 @@ def open_sqlite(url: URL) -> tuple[Engine, Engine]:
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     # Requests run in up to 40 threads, and a transaction is short: connections are not what should run out.
-    engine = create_engine(url, pool_size=20, max_overflow=40, connect_args={"timeout": BUSY_SECONDS})
+    # The one used last is taken first: what it has read is still in its cache.
+    pool: dict[str, Any] = {"pool_size": 20, "max_overflow": 40, "pool_use_lifo": True}
+    engine = create_engine(url, **pool, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _prepare_connection)
     event.listen(engine, "begin", _begin)
     return engine, engine.execution_options(glimpse_writes=True)
