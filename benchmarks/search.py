@@ -108,7 +108,7 @@ def unfiltered(
 ) -> Table:
     bare = faiss.IndexScalarQuantizer(DIMENSION, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     bare.add(embedded)
-    index.use_bank(encoder.encode_texts([f"neutral text {number}" for number in range(470)]))
+    index.use_bank(encoder.encode_texts([f"neutral text {number}" for number in range(1400)]))
 
     def with_threads(threads: int, number: int) -> None:
         faiss.omp_set_num_threads(threads)
