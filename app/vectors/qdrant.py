@@ -26,8 +26,6 @@ DEEPEST = 100_000
 """Qdrant has no limit of its own; nobody looks further (`app.library.search.DEEPEST_RESULT`)."""
 ANSWER_SECONDS = 5
 WORK_SECONDS = 120
-PAGE = 1000
-"""Points read at once."""
 STATE = "glimpse_state"
 
 

@@ -69,8 +69,7 @@ class SharedIndex:
         """As `app.vectors.index.VectorIndex.rank`, as far as the engine is exact and goes."""
         with self._away.unless():
             total, competing = self._competing(None), self._competing(allowed)
-            found = ranked(lambda most: self._nearest(vector, most, allowed, competing), total, k)
-        return found
+            return ranked(lambda most: self._nearest(vector, most, allowed, competing), total, k)
 
     def _competing(self, allowed: Filter | None) -> int:
         if allowed is not None:
