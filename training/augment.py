@@ -59,24 +59,24 @@ def colour_shares(pixels: Tensor, table: Tensor) -> Tensor:
     return shares
 
 
-def augment(stored: Tensor, side: int, may_shrink: Tensor, rng: np.random.Generator, least: float = 0.36) -> Tensor:
+def augment(
+    stored: Tensor, side: int, may_shrink: Tensor, rng: np.random.Generator, least: npt.NDArray[np.float64]
+) -> Tensor:
     """uint8 [n, 72, 72, 3] → float32 [n, 3, side, side] of about 0…255: crop, mirror, small turn, and sometimes far
-    away. A crop has at least this share of the picture.
+    away. A crop has at least the share `least` [n] of its picture.
 
     Where `may_shrink`, one picture in six is made smaller and laid on another of the batch: things are rarely as
     large in a person's photographs as they are in these centre crops.
     """
     n = len(stored)
     pictures = stored.permute(0, 3, 1, 2).float()
-    span = np.sqrt(rng.uniform(least, 1.0, n))
-    far = may_shrink.numpy() & (rng.random(n) < 1 / 6)
-    span = np.where(far, rng.uniform(1.1, 1.9, n), span)
-    inside = sample(pictures, span, side, rng)
-    some = np.flatnonzero(far)
-    if len(some):
-        behind = sample(pictures[(some + 1) % n], np.sqrt(rng.uniform(0.3, 0.8, len(some))), side, rng)
-        inside[some] = torch.where(inside[some] >= 0, inside[some], behind)
-    return inside.clamp(0, 255)
+    cut = sample(pictures, np.sqrt(rng.uniform(least, 1.0, n)), side, rng)
+    far = torch.from_numpy(np.flatnonzero(may_shrink.numpy() & (rng.random(n) < 1 / 6)))
+    if len(far):
+        behind = sample(pictures[(far + 1) % n], np.sqrt(rng.uniform(0.3, 0.8, len(far))), side, rng)
+        small = sample(pictures[far], rng.uniform(1.1, 1.9, len(far)), side, rng)
+        cut[far] = torch.where(small >= 0, small, behind)
+    return cut
 
 
 def sample(pictures: Tensor, span: npt.NDArray[np.float64], side: int, rng: np.random.Generator) -> Tensor:
@@ -96,8 +96,9 @@ def sample(pictures: Tensor, span: npt.NDArray[np.float64], side: int, rng: np.r
     )
     where = F.affine_grid(torch.from_numpy(theta).float(), [n, 3, side, side], align_corners=False)
     cut = F.grid_sample(pictures, where, mode="bilinear", padding_mode="border", align_corners=False)
-    outside = (where.abs() > 1).any(3)[:, None] & torch.from_numpy(span > 1).view(n, 1, 1, 1)
-    return cut.masked_fill(outside, -1.0)
+    if within.all():
+        return cut
+    return cut.masked_fill((where.abs() > 1).any(3)[:, None], -1.0)
 
 
 def relight(pixels: Tensor, rng: np.random.Generator) -> Tensor:

@@ -88,7 +88,7 @@ def relation(mine: Tensor, theirs: Tensor, sharpness: float = 20.0) -> Tensor:
 
 def vectors_of(texts: list[str], arguments: argparse.Namespace) -> Tensor:
     """[n, 384]: what the teacher says or, where an exported model is trained on, what its own tower said so far."""
-    if arguments.warm_start and arguments.warm_start.is_dir():
+    if arguments.warm_start:
         return reader_of_texts(arguments.warm_start, arguments.work).encode(texts, "taught")
     known = known_vectors(arguments.data, arguments.work)
     return torch.from_numpy(corpus.teach(texts, arguments.work, known, arguments.device))

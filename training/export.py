@@ -11,6 +11,7 @@ import argparse
 import json
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +40,10 @@ def as_resnet(network: PictureNetwork) -> ResNetModel:
 
     ResNet's own stem (7 × 7 stride 2, ReLU, max pooling stride 2) is made to do nothing but scale a 256 × 256 picture
     down to 64 × 64: it carries each colour's box mean twice, as c + x and c − x, and half the difference of their
-    maxima is
-    the middle of x around each pixel. The trained first convolution reads these six channels. Where a stage of ours
-    begins with
-    one convolution, ResNet wants two and a shortcut: the second is the identity, the shortcut zero.
+    maxima is the middle of x around each pixel. The first block reads these six channels.
     """
     trunk = ResNetModel(ResNetConfig(
-        embedding_size=6, hidden_sizes=list(WIDTHS), depths=[1 + n for n in DEPTHS], layer_type="basic",
+        embedding_size=6, hidden_sizes=list(WIDTHS), depths=list(DEPTHS), layer_type="basic",
         hidden_act="relu", downsample_in_first_stage=True,
     )).eval()  # fmt: skip
     stem = trunk.embedder.embedder
@@ -54,20 +52,28 @@ def as_resnet(network: PictureNetwork) -> ResNetModel:
         kernel[colour, colour, 3:, 3:] = 1 / 16
         kernel[3 + colour, colour, 3:, 3:] = -1 / 16
     _set(stem, kernel, torch.full((6,), OFFSET))
-    blocks = iter(network.f)
-    for number, stage in enumerate(trunk.encoder.stages):
-        first, *others = stage.layers
-        kernel, bias = _folded(next(blocks))
-        if not number:
+    for name, pair in pairs(network):
+        kernel, bias = _folded(pair)
+        if reads_colours(name):
             kernel = torch.cat([kernel / 2, -kernel / 2], 1)
-        _set(first.layer[0], kernel, bias)
-        _set(first.layer[1], nn.init.dirac_(torch.empty(len(kernel), len(kernel), 3, 3)), torch.zeros(len(kernel)))
-        _set(first.shortcut, torch.zeros_like(first.shortcut.convolution.weight), torch.zeros(len(kernel)))
-        for layer in others:
-            block = next(blocks)
-            _set(layer.layer[0], *_folded(block.a))
-            _set(layer.layer[1], *_folded(block.b))
+        _set(trunk.get_submodule(name), kernel, bias)
     return trunk
+
+
+def pairs(network: PictureNetwork) -> Iterator[tuple[str, nn.Module]]:
+    """Every convolution with its batch norm, in the order in which they are computed, and its name in a transformers
+    ResNet."""
+    for s, stage in enumerate(network.stages):
+        for k, block in enumerate(stage):  # type: ignore[arg-type]
+            name = f"encoder.stages.{s}.layers.{k}"
+            yield from ((f"{name}.layer.0", block.a), (f"{name}.layer.1", block.b))
+            if not isinstance(block.shortcut, nn.Identity):
+                yield f"{name}.shortcut", block.shortcut
+
+
+def reads_colours(name: str) -> bool:
+    """Whether this convolution comes right after the stem, where there are six channels instead of three."""
+    return name.removeprefix("encoder.stages.0.layers.0.") in ("layer.0", "shortcut")
 
 
 def _folded(pair: nn.Module) -> tuple[Tensor, Tensor]:

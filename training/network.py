@@ -6,7 +6,7 @@ sentence-transformers installation loads without any code of this project.
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -16,42 +16,44 @@ MEAN = (0.48, 0.45, 0.40)
 STD = 0.27
 DIMENSION = 256
 WIDTHS = (48, 96, 192, 384)
-DEPTHS = (1, 1, 2, 1)
+DEPTHS = (2, 2, 3, 2)
 FEATURES = WIDTHS[-1]
 
 
-def convolution(inputs: int, outputs: int, stride: int = 1, *, relu: bool = True) -> nn.Sequential:
-    """3 × 3 convolution and batch norm."""
-    layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs)]
-    return nn.Sequential(*layers, nn.ReLU(inplace=True)) if relu else nn.Sequential(*layers)
+def convolution(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Sequential:
+    """Convolution and batch norm."""
+    kernel = nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False)
+    return nn.Sequential(kernel, nn.BatchNorm2d(outputs))
 
 
-class Residual(nn.Module):
-    """Two convolutions beside the identity."""
+class Block(nn.Module):
+    """Two convolutions beside a shortcut: ResNet's basic block, https://arxiv.org/abs/1512.03385."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, inputs: int, channels: int, stride: int) -> None:
         super().__init__()
-        self.a = convolution(channels, channels)
-        self.b = convolution(channels, channels, relu=False)
+        self.a, self.b = convolution(inputs, channels, stride=stride), convolution(channels, channels)
+        self.shortcut = convolution(inputs, channels, 1, stride) if stride > 1 else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.b(self.a(x)))
+        return F.relu(self.shortcut(x) + self.b(F.relu(self.a(x))))
 
 
 class PictureNetwork(nn.Module):
-    """5.2 M parameters, 245 M multiply-adds at 64 × 64. Each stage: halve by a convolution, then residual blocks."""
+    """7.0 M parameters, 333 M multiply-adds at 64 × 64. The first block of each stage halves the picture."""
 
     def __init__(self) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        for inputs, channels, count in zip((3, *WIDTHS), WIDTHS, DEPTHS, strict=False):
-            layers += [convolution(inputs, channels, 2), *(Residual(channels) for _ in range(count))]
-        self.f = nn.Sequential(*layers)
+        stages = []
+        for inputs, channels, depth in zip((3, *WIDTHS), WIDTHS, DEPTHS, strict=False):
+            stages.append(
+                nn.Sequential(Block(inputs, channels, 2), *(Block(channels, channels, 1) for _ in range(1, depth)))
+            )
+        self.stages = nn.Sequential(*stages)
         self.h = nn.Linear(FEATURES, DIMENSION)
 
     def features(self, x: Tensor) -> Tensor:
         """[n, 3, s, s] → [n, 384], before the projection; the classifier heads of training read these."""
-        maps: Tensor = self.f(x)
+        maps: Tensor = self.stages(x)
         return maps.mean((2, 3))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -71,12 +73,16 @@ def shrink(pixels: Tensor) -> Tensor:
     The exported network has to begin with ResNet's max pooling, which cannot pick one pixel but can do this (see
     `as_resnet` in export.py); so training sees its pictures the same way.
     """
-    means = F.pad(F.avg_pool2d(pixels, 2, 1), (0, 1, 0, 1), mode="replicate")
-    return (F.max_pool2d(means, 3, 2, 1) - F.max_pool2d(-means, 3, 2, 1)) / 2
+    means = pixels[..., :-1] + pixels[..., 1:]
+    means = F.pad((means[..., :-1, :] + means[..., 1:, :]) / 4, (0, 1, 0, 1), mode="replicate")
+    return (_pooled(means, torch.maximum) + _pooled(means, torch.minimum)) / 2
 
 
-def warm_start(network: PictureNetwork, weights: Path) -> tuple[Tensor, Tensor]:
-    """Takes over an earlier checkpoint {net, to_text [256, 384], centre [384]}; returns the last two."""
-    stored = torch.load(weights, map_location="cpu", weights_only=True)
-    network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in stored["net"].items()})
-    return stored["to_text"].float(), stored["centre"].float()
+def _pooled(x: Tensor, extreme: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """3 × 3 pooling with stride 2, rows after columns: a quarter of the time of PyTorch's own on a CPU."""
+    for axis in (-1, -2):
+        x = x.transpose(axis, -1)
+        pooled = extreme(x[..., 0::2], x[..., 1::2])
+        pooled[..., 1:] = extreme(pooled[..., 1:], x[..., 1:-1:2])
+        x = pooled.transpose(axis, -1)
+    return x

@@ -2,7 +2,7 @@
 
 With the trained network frozen, its projection and the text map see many more pictures and captions at once than a
 training batch holds: hundreds of captions against hundreds of pictures, beside the concepts and drawings. Minutes.
-What they become is averaged with what they were, which keeps what either is good at (https://arxiv.org/abs/2203.05482).
+A little of what they were is kept, which is good for what is rare (averaging: https://arxiv.org/abs/2203.05482).
 Writes the averaged weights of `picture.pt` anew; the file as it was stays as `unpolished.pt`.
 """
 
@@ -29,6 +29,8 @@ MANY = 768
 """Captions, concept pictures in one step; a third as many drawings."""
 PEAK = 5e-4
 SCALE = 24.0
+KEPT = 0.15
+"""Share of the weights before in those after."""
 log = logging.getLogger("polish")
 
 
@@ -51,7 +53,7 @@ def polish(material: Material, network: PictureNetwork, text: TextMap, arguments
     rng, device, steps = np.random.default_rng(7), arguments.device, arguments.steps
     train = material.train.numpy()
     is_named = material.label[train].numpy() >= 0
-    named, weight = train[is_named], material.weight.numpy()[is_named].astype(np.float64)
+    named, weight = train[is_named], material.weights[0].numpy()[is_named].astype(np.float64)
     captioned = look(network, material.pixels, list(material.captions)[: arguments.captioned], device)
     concepts = look(
         network,
@@ -108,9 +110,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of the training pictures")
     parser.add_argument("--work", type=Path, required=True, help="folder that holds picture.pt")
-    parser.add_argument("--warm-start", type=Path, required=True, help="what train.py began with")
+    parser.add_argument("--warm-start", type=Path, help="what train.py began with")
     parser.add_argument("--named", type=int, default=60_000, help="how many pictures of concepts to look at")
-    parser.add_argument("--captioned", type=int, default=12_000, help="how many pictures with captions")
+    parser.add_argument("--captioned", type=int, default=40_000, help="how many pictures with captions")
     parser.add_argument("--drawn", type=int, default=6_000, help="how many drawings")
     parser.add_argument("--colour", type=float, default=0.8, help="weight of the colour words of drawings")
     parser.add_argument("--steps", type=int, default=800)
@@ -131,7 +133,7 @@ def main() -> None:
     unpolished = [copy.deepcopy(part.state_dict()) for part in parts]
     polish(material, network, text, arguments)
     for part, state in zip(parts, unpolished, strict=True):
-        part.load_state_dict({name: (value + state[name]) / 2 for name, value in part.state_dict().items()})
+        part.load_state_dict({name: torch.lerp(new, state[name], KEPT) for name, new in part.state_dict().items()})
     log.info("after %s", judge(network, text, material, 64, arguments.device))
     stored = torch.load(before, map_location="cpu", weights_only=False)
     for prefix, part in (("picture.", network), ("text.", text)):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from export import pairs, reads_colours
 from network import PictureNetwork
 from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
@@ -18,46 +19,33 @@ from tower import save_student
 
 
 def read_network(folder: Path, calibration: Tensor) -> PictureNetwork:
-    """The picture network of an exported model. `calibration`: float32 [n, 3, s, s], normalised training pictures."""
+    """The picture network of an exported model. `calibration`: float32 [n, 3, s, s], normalised training pictures.
+
+    A convolution that is all zeros (a shortcut that was never learnt) begins anew with random weights and a batch norm
+    that lets nothing through yet: the network computes what it did, and can learn the shortcut.
+    """
     stored = {k: v.float() for k, v in load_file(folder / "image_0_Transformer" / "model.safetensors").items()}
     network = PictureNetwork()
-    pairs = [module for module in network.modules() if _is_pair(module)]
-    for pair, name in zip(pairs, _names(network), strict=True):
-        kernel = stored[f"{name}.convolution.weight"]
-        pair[0].weight.data.copy_(2 * kernel[:, :3] if name.endswith("stages.0.layers.0.layer.0") else kernel)  # type: ignore[index]
+    for name, pair in pairs(network):
+        kernel, is_new = stored[f"{name}.convolution.weight"], not stored[f"{name}.convolution.weight"].any()
+        if not is_new:
+            pair[0].weight.data.copy_(2 * kernel[:, :3] if reads_colours(name) else kernel)  # type: ignore[index]
         pair[1].bias.data.copy_(stored[f"{name}.normalization.bias"])  # type: ignore[index]
-        pair[0].register_forward_hook(_normalise_into(pair[1]))  # type: ignore[index]
+        pair[0].register_forward_hook(_normalise_into(pair[1], 0.0 if is_new else 1.0))  # type: ignore[index]
     with torch.inference_mode():
         network.eval()(calibration)
-    for pair in pairs:
+    for _, pair in pairs(network):
         pair[0]._forward_hooks.clear()  # type: ignore[index]
     projection = load_file(folder / "image_2_Dense" / "model.safetensors")
     network.h.load_state_dict({k.removeprefix("linear."): v.float() for k, v in projection.items()})
     return network
 
 
-def _is_pair(module: nn.Module) -> bool:
-    return isinstance(module, nn.Sequential) and len(module) > 1 and isinstance(module[1], nn.BatchNorm2d)
-
-
-def _names(network: PictureNetwork) -> list[str]:
-    """Where export.py put each pair of convolution and batch norm, in the order of the network."""
-    names, stage, layer = list[str](), -1, 0
-    for block in network.f:
-        if isinstance(block, nn.Sequential):
-            stage, layer = stage + 1, 0
-            names.append(f"encoder.stages.{stage}.layers.0.layer.0")
-        else:
-            layer += 1
-            names += [f"encoder.stages.{stage}.layers.{layer}.layer.{k}" for k in (0, 1)]
-    return names
-
-
-def _normalise_into(norm: nn.Module) -> object:
+def _normalise_into(norm: nn.Module, share: float) -> object:
     """A hook on a folded convolution that hands its scale to the batch norm behind it.
 
     Afterwards the convolution's output has unit variance over the calibration pictures, which is where SGD's step
-    length fits, and the two together compute what they did.
+    length fits, and the two together compute `share` of what they did.
     """
 
     def hook(convolution: nn.Module, _inputs: object, output: Tensor) -> Tensor:
@@ -67,8 +55,8 @@ def _normalise_into(norm: nn.Module) -> object:
         mean, variance = output.mean((0, 2, 3)), output.var((0, 2, 3))
         norm.running_mean.data.copy_(mean)  # type: ignore[operator, union-attr]
         norm.running_var.data.copy_(variance)  # type: ignore[operator, union-attr]
-        norm.weight.data.copy_(deviation * (variance + norm.eps).sqrt())  # type: ignore[operator, union-attr]
-        norm.bias.data.add_(deviation * mean)  # type: ignore[operator, union-attr]
+        norm.weight.data.copy_(share * deviation * (variance + norm.eps).sqrt())  # type: ignore[operator, union-attr]
+        norm.bias.data.add_(share * deviation * mean)  # type: ignore[operator, union-attr]
         return output
 
     return hook

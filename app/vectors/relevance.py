@@ -37,7 +37,7 @@ BAR, BAR_GROWTH = -0.45, 0.61
 from labelled ones and the bundled model (`benchmarks/relevance.py`), at the best F1 of each size."""
 LIKELY = 0.0
 """From here on a picture counts as a match."""
-STRONG = 1.9
+STRONG = 2.0
 """From here on it is a plain one: nine of ten queries for something that no picture shows stay below it everywhere."""
 
 
