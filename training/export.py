@@ -41,6 +41,7 @@ def as_resnet(network: PictureNetwork) -> ResNetModel:
     ResNet's own stem (7 × 7 stride 2, ReLU, max pooling stride 2) is made to do nothing but scale a 256 × 256 picture
     down to 64 × 64: it carries each colour's box mean twice, as c + x and c − x, and half the difference of their
     maxima is the middle of x around each pixel. The first block reads these six channels.
+    The boxes lie so that no edge has more than a quarter of nothing in it: half of it at two edges costs two points.
     """
     trunk = ResNetModel(ResNetConfig(
         embedding_size=6, hidden_sizes=list(WIDTHS), depths=list(DEPTHS), layer_type="basic",
@@ -49,8 +50,8 @@ def as_resnet(network: PictureNetwork) -> ResNetModel:
     stem = trunk.embedder.embedder
     kernel = torch.zeros(6, 3, 7, 7)
     for colour in range(3):
-        kernel[colour, colour, 3:, 3:] = 1 / 16
-        kernel[3 + colour, colour, 3:, 3:] = -1 / 16
+        kernel[colour, colour, 2:6, 2:6] = 1 / 16
+        kernel[3 + colour, colour, 2:6, 2:6] = -1 / 16
     _set(stem, kernel, torch.full((6,), OFFSET))
     for name, pair in pairs(network):
         kernel, bias = _folded(pair)
