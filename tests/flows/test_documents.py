@@ -163,7 +163,10 @@ def reader(tmp_path: Path, server: Server) -> Iterator[Reader]:
     if shutil.which("curl") is None and os.environ.get("GLIMPSE_TEST_BROWSER") != "required":
         pytest.skip("there is no curl on this machine")
     yield Reader(tmp_path / "home", server)
+    # Tests come in any order, and each starts without a password and without the keys of the one before.
     server.run("password", "--remove")
+    for line in server.run("keys", "list").splitlines():
+        server.run("keys", "revoke", line.split()[0])
     wait_for(lambda: server.client.get("/api/v1/status").status_code == 200)
 
 
