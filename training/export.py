@@ -36,7 +36,7 @@ OFFSET = 3.0
 
 
 def as_resnet(network: PictureNetwork) -> ResNetModel:
-    """The trained network as a transformers ResNet. The same function, but for the edges of the picture.
+    """The trained network as a transformers ResNet. The same function, but that it scales pictures down itself.
 
     ResNet's own stem (7 × 7 stride 2, ReLU, max pooling stride 2) is made to do nothing but scale a 256 × 256 picture
     down to 64 × 64: it carries each colour's box mean twice, as c + x and c − x, and half the difference of their

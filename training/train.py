@@ -244,11 +244,11 @@ def several(logits: Tensor, lists: list[list[int]]) -> Tensor:
 class Memory:
     """The vectors [up to REMEMBERED, 256] of the captioned pictures seen last, newest first."""
 
-    def __init__(self) -> None:
-        self.vectors = torch.empty(0, DIMENSION)
+    def __init__(self, device: torch.device) -> None:
+        self.vectors = torch.empty(0, DIMENSION, device=device)
 
     def add(self, vectors: Tensor) -> None:
-        self.vectors = torch.cat([vectors.detach(), self.vectors.to(vectors.device)])[:REMEMBERED]
+        self.vectors = torch.cat([vectors.detach(), self.vectors])[:REMEMBERED]
 
 
 def loss_of(
@@ -310,7 +310,7 @@ def caption_loss(
     shown = torch.cat([torch.diag(own) + torch.diag(1 - own).roll(1, 1), torch.zeros(n, len(others))], 1)
     alike = F.softmax(ALIKE * captions @ meant.T, 1)
     wanted = (1 - ALIKE_SHARE) * shown + ALIKE_SHARE * (shown[:, :n] @ alike)
-    among = torch.cat([z, memory.vectors.to(z.device)])
+    among = torch.cat([z, memory.vectors])
     right = torch.zeros(n, len(among)).index_copy(1, torch.tensor(rows), wanted[:, :n].T)
     right = right / right.sum(1, keepdim=True)
     t = text(meant.to(z.device))
@@ -439,7 +439,7 @@ class Run:
         self.material, self.minutes, self.passes = material, arguments.minutes, arguments.passes
         self.device, self.checkpoint = torch.device(arguments.device), arguments.work / "picture.pt"
         self.step, self.seen, self.spent = 0, 0, 0.0
-        self.rng, self.table, self.memory = np.random.default_rng(0), colour_table(), Memory()
+        self.rng, self.table, self.memory = np.random.default_rng(0), colour_table(), Memory(self.device)
         network, text_map = begin_with(arguments.warm_start, material)
         network = network.to(memory_format=torch.channels_last)
         student = Student(network, text_map, len(material.concepts), len(material.broad))

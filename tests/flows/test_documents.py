@@ -166,7 +166,7 @@ def reader(tmp_path: Path, server: Server) -> Iterator[Reader]:
     # Tests come in any order, and each starts without a password and without the keys of the one before.
     server.run("password", "--remove")
     for line in server.run("keys", "list").splitlines():
-        server.run("keys", "revoke", line.split()[0])
+        server.run("keys", "revoke", line.split("\t")[0])
     wait_for(lambda: server.client.get("/api/v1/status").status_code == 200)
 
 
