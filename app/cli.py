@@ -10,7 +10,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -278,7 +278,7 @@ def import_(
     """
     from app.library.importing import Fate, Imported, Mode, find_sources
     from app.main import create_importer
-    from app.terminal import in_words, tell_import, with_progress
+    from app.terminal import in_words, tell_import, until_interrupted, with_progress
 
     if move and link:
         raise typer.BadParameter("--move and --link exclude each other")
@@ -287,24 +287,25 @@ def import_(
         found = list(find_sources(paths, exclude or [], settings.images))
     results = [item for item in found if isinstance(item, Imported)]
     sources = [item for item in found if not isinstance(item, Imported)]
-    mode, stopped = Mode.MOVE if move else Mode.LINK if link else Mode.COPY, False
-    with _told(), create_importer(settings) as importer:
-        running = importer.run(sources, mode, dry_run)
-        try:
-            for result in with_progress(running, len(sources)):
-                results.append(result)
-        except KeyboardInterrupt:
-            stopped = True
-        finally:
-            running.close()  # what was learned is kept
+    mode = Mode.MOVE if move else Mode.LINK if link else Mode.COPY
+    with (
+        _told(),
+        create_importer(settings) as importer,
+        until_interrupted() as interrupted,
+        closing(importer.run(sources, mode, dry_run)) as running,  # however it ends, what was learned is kept
+    ):
+        for result in with_progress(running, len(sources)):
+            results.append(result)
+            if interrupted.is_set():
+                break
     tell_import(results, dry_run)
     if not dry_run:
         _write_report(report or settings.index / "last-import.tsv", results)
     fates = Counter(result.fate for result in results)
     typer.echo(in_words(fates) + (" (dry run: nothing was done)" if dry_run else "") + ".", err=True)
-    if stopped:
+    if interrupted.is_set():
         typer.echo("Interrupted. The same command goes on from here.", err=True)
-    if stopped or fates[Fate.PROBLEM]:
+    if interrupted.is_set() or fates[Fate.PROBLEM]:
         raise typer.Exit(1)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -42,6 +44,27 @@ def with_progress(results: Iterable[Imported], total: int) -> Iterator[Imported]
             speed = progress.tasks[0].speed
             progress.update(task, advance=1, rate=f"{speed:.0f}/s" if speed else "", fates=in_words(fates))
             yield result
+
+
+@contextmanager
+def until_interrupted() -> Iterator[threading.Event]:
+    """Within, Ctrl-C only sets the event, for work that is not to be left in the middle; a second one ends the process.
+
+    `KeyboardInterrupt` comes between any two instructions, also where a library has begun a transaction and not yet
+    noted it: that one is then never undone, and what is to be written last waits for it in vain.
+    https://docs.python.org/3/library/signal.html#handlers-and-exceptions
+    """
+    interrupted = threading.Event()
+
+    def stop(signum: int, _frame: object) -> None:
+        signal.signal(signum, signal.SIG_DFL)
+        interrupted.set()
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def tell_import(results: Iterable[Imported], dry: bool) -> None:

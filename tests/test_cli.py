@@ -12,12 +12,16 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from sqlalchemy import Connection
 from typer.testing import CliRunner
 
+from app.catalog.database import Database
+from app.catalog.images import Images
 from app.cli import cli
 from app.config import Settings
 from app.main import create_worker
 from app.media.folder import Folder
+from app.terminal import until_interrupted
 from tests.encoders import ColourEncoder
 from tests.pictures import picture
 
@@ -225,6 +229,42 @@ class TestAccess:
         assert "no key backup" in invoke(*data, "keys", "revoke", "backup", code=1)
         # Nothing looks as if a server ran here: `restore` would refuse.
         assert [path.name for path in (tmp_path / "index").glob("catalog*")] == ["catalog.sqlite3"]
+
+
+class TestImport:
+    def test_an_interruption_that_comes_with_a_transaction_ends_it_first(
+        self, ran: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """`KeyboardInterrupt` at this place would leave the transaction open, and what was imported unremembered."""
+        for colour in ("red", "green", "blue"):
+            (tmp_path / f"{colour}.jpg").write_bytes(picture(colour))
+        original, adding = Database.writing, Images.add
+
+        @contextmanager
+        def interrupted(database: Database) -> Iterator[Connection]:
+            with original(database) as connection:
+                os.kill(os.getpid(), signal.SIGINT)
+                yield connection
+
+        def add(*arguments: Any) -> Any:
+            with monkeypatch.context() as patching:
+                patching.setattr(Database, "writing", interrupted)
+                return adding(*arguments)
+
+        with monkeypatch.context() as patching:
+            patching.setattr(Images, "add", add)
+            told = invoke("import", str(tmp_path), code=1)
+        assert "1 added. Interrupted. The same command goes on from here." in told
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert "2 added, 1 imported before." in invoke("import", str(tmp_path))
+
+    def test_a_second_interruption_is_not_waited_for(self) -> None:
+        with until_interrupted() as interrupted:
+            assert not interrupted.is_set()
+            os.kill(os.getpid(), signal.SIGINT)
+            assert interrupted.is_set()
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL  # a second one: the system ends the process
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 class TestCare:
