@@ -62,14 +62,14 @@ def colour_shares(pixels: Tensor, table: Tensor) -> Tensor:
 def augment(
     stored: Tensor, side: int, may_shrink: Tensor, rng: np.random.Generator, least: npt.NDArray[np.float64]
 ) -> Tensor:
-    """uint8 [n, 72, 72, 3] → float32 [n, 3, side, side] of about 0…255: crop, mirror, small turn, and sometimes far
-    away. A crop has at least the share `least` [n] of its picture.
+    """uint8 [n, 72, 72, 3] → float32 [n, 3, side, side] of about 0…255, from edge to edge: crop, mirror, small turn,
+    and sometimes far away. A crop has at least the share `least` [n] of its picture.
 
     Where `may_shrink`, one picture in six is made smaller and laid on another of the batch: things are rarely as
     large in a person's photographs as they are in these centre crops.
     """
     n = len(stored)
-    pictures = stored.permute(0, 3, 1, 2).float()
+    pictures = resampled(stored.permute(0, 3, 1, 2).float(), rng)
     cut = sample(pictures, np.sqrt(rng.uniform(least, 1.0, n)), side, rng)
     far = torch.from_numpy(np.flatnonzero(may_shrink.numpy() & (rng.random(n) < 1 / 6)))
     if len(far):
@@ -79,9 +79,31 @@ def augment(
     return cut
 
 
+def resampled(pictures: Tensor, rng: np.random.Generator) -> Tensor:
+    """[n, 3, s, s]: half of them once in fewer pixels and back again.
+
+    Every set came in a size of its own, and scaling leaves traces: all dishes were 64 pixels wide, and a network that
+    learns a dish by that does not find it in a photograph.
+    """
+    some = torch.from_numpy(np.flatnonzero(rng.random(len(pictures)) < 0.5))
+    if not len(some):
+        return pictures
+    side = int(rng.integers(pictures.shape[-1] * 2 // 3, pictures.shape[-1]))
+    few = F.interpolate(pictures[some], size=(side, side), mode="bilinear", antialias=True)
+    back = "bicubic" if rng.random() < 0.5 else "bilinear"
+    pictures[some] = F.interpolate(few, size=pictures.shape[2:], mode=back)
+    return pictures
+
+
+def refocus(pixels: Tensor, rng: np.random.Generator) -> Tensor:
+    """[n, 3, s, s]: a little softer or sharper. Photographs, scaled down, are sharper than pictures stored small."""
+    soft = F.avg_pool2d(F.pad(pixels, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    return pixels + torch.from_numpy(rng.uniform(-0.3, 0.6, (len(pixels), 1, 1, 1))).float() * (pixels - soft)
+
+
 def sample(pictures: Tensor, span: npt.NDArray[np.float64], side: int, rng: np.random.Generator) -> Tensor:
     """Cuts windows of `span` of the picture's side (above 1: beyond its edge, filled with −1) and scales them to
-    `side`."""
+    `side`, whose first and last pixels lie on the edges."""
     n = len(pictures)
     stretch = np.exp(rng.uniform(-0.16, 0.16, n))
     wide, high = span * stretch, span / stretch
@@ -94,7 +116,7 @@ def sample(pictures: Tensor, span: npt.NDArray[np.float64], side: int, rng: np.r
     theta = np.stack(
         [np.stack([wide * cos * mirror, -high * sin, x], 1), np.stack([wide * sin * mirror, high * cos, y], 1)], 1
     )
-    where = F.affine_grid(torch.from_numpy(theta).float(), [n, 3, side, side], align_corners=False)
+    where = F.affine_grid(torch.from_numpy(theta).float(), [n, 3, side, side], align_corners=True)
     cut = F.grid_sample(pictures, where, mode="bilinear", padding_mode="border", align_corners=False)
     if within.all():
         return cut

@@ -68,14 +68,15 @@ def normalise(pixels: Tensor) -> Tensor:
 
 
 def shrink(pixels: Tensor) -> Tensor:
-    """[n, 3, 2·s, 2·s] → [n, 3, s, s]: the middle between the highest and the lowest 2 × 2 mean around each pixel.
+    """[n, 3, 2·s + 1, 2·s + 1], from edge to edge → [n, 3, s, s]: the middle between the highest and the lowest 2 × 2
+    mean around each pixel.
 
     The exported network has to begin with ResNet's max pooling, which cannot pick one pixel but can do this (see
     `as_resnet` in export.py); so training sees its pictures the same way, edges included: a quarter of what lies there
     is nothing, which is the mean colour.
     """
-    means = pixels[..., :-1] + pixels[..., 1:]
-    means = F.pad((means[..., :-1, :] + means[..., 1:, :]) / 4, (0, 1, 0, 1), mode="replicate")
+    means = (pixels[..., :-1] + pixels[..., 1:]) / 2
+    means = (means[..., :-1, :] + means[..., 1:, :]) / 2
     nothing = torch.tensor(MEAN, device=pixels.device).view(3, 1) * 255
     for edge in (0, -1):
         for line in (means[..., edge], means[..., edge, :]):

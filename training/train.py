@@ -27,7 +27,7 @@ import numpy as np
 import resume
 import torch
 import torch.nn.functional as F
-from augment import augment, colour_shares, colour_table, relight
+from augment import augment, colour_shares, colour_table, refocus, relight
 from network import DIMENSION, FEATURES, PictureNetwork, normalise, shrink
 from texts import TEACHER_DIMENSION, Bank, Teacher, TextMap, concept_wordings
 from torch import Tensor, nn
@@ -45,7 +45,7 @@ is how pictures are searched. Crops make things larger than they will be: https:
 The few pictures with captions keep the first one's variety."""
 PEAK, WARM = 0.04, 0.04
 EVEN = {"imagenet": 0.33, "places": 0.25, "food": 0.07, "sports": 0.08, "flickr8k": 0.13, "coco": 0.01, "corel": 0.04}
-CAPTIONED = EVEN | {"imagenet": 0.22, "places": 0.17, "food": 0.05, "flickr8k": 0.33, "coco": 0.02}
+CAPTIONED = EVEN | {"imagenet": 0.21, "places": 0.17, "food": 0.08, "flickr8k": 0.31, "coco": 0.02}
 SHARES = ((0.5, EVEN), (1.0, CAPTIONED))
 """(until this share of the schedule, how much of every batch comes from the large sources); all others share the rest
 by their size. At the end a hundred pictures with captions lie in a batch: from many of its kind each has to be told."""
@@ -211,9 +211,9 @@ def next_batch(
     captioned = [k for k, i in enumerate(index) if i in material.captions]
     leasts = np.full(len(stored), least)
     leasts[captioned] = LEAST_CROPS[0][1]
-    pixels = shrink(augment(torch.from_numpy(stored), 2 * side, may_shrink, rng, leasts))
+    pixels = shrink(augment(torch.from_numpy(stored), 2 * side + 1, may_shrink, rng, leasts))
     shares = colour_shares(pixels[: len(index)], table)
-    x = normalise(relight(pixels, rng))
+    x = normalise(relight(refocus(pixels, rng), rng))
     own = shares_of_own(len(captioned))
     for values in (x, shares):
         values[captioned] = blended(values[captioned], own)
@@ -382,7 +382,10 @@ def embed(
 def whole_frames(stored: data.Pixels, side: int) -> Tensor:
     """uint8 [n, 72, 72, 3] → normalised [n, 3, side, side]."""
     x = torch.from_numpy(stored).permute(0, 3, 1, 2).float()
-    x = normalise(shrink(F.interpolate(x, size=(2 * side, 2 * side), mode="bilinear")))
+    edge_to_edge = F.affine_grid(
+        torch.eye(2, 3).expand(len(x), 2, 3), [len(x), 3, 2 * side + 1, 2 * side + 1], align_corners=True
+    )
+    x = normalise(shrink(F.grid_sample(x, edge_to_edge, padding_mode="border", align_corners=False)))
     return x.contiguous(memory_format=torch.channels_last)
 
 
