@@ -73,7 +73,7 @@ def parse_period(value: str, today: date) -> Period:
     """
     if ".." in value:
         first, _, last = value.partition("..")
-        if not first and not last:
+        if ".." in last or (not first and not last):
             raise ValueError("Say from when to when, as in 2023-05..2024-02.")
         start = parse_period(first, today).start if first else None
         end = parse_period(last, today).end if last else None

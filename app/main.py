@@ -483,7 +483,7 @@ def _persist(work: Callable[[], object], stopping: threading.Event) -> None:
 def _fill_with_demo(library: Library, stopping: threading.Event) -> None:
     from app.library.demo import draw_demo_pictures  # most starts have no use for it
 
-    if library.images.counts().total:
+    if library.images.counts().total or library.trash.count():  # nobody's deleted picture comes back by itself
         return
     for picture in draw_demo_pictures():
         if stopping.is_set():

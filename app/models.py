@@ -160,6 +160,8 @@ class Results:
     """Nobody could tell what pictures look like: only names and captions were searched."""
     engine_away: bool = False
     """… because the vector engine does not answer; else it is the model that can't."""
+    at_least: bool = False
+    """There are more than ``relevant``: of all pictures with these words, only so many are looked at."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, ColumnElement, and_, cast, not_
+from sqlalchemy import BigInteger, Column, ColumnElement, and_, cast, not_, or_
 
 from app.catalog.tables import images
 from app.conditions import Condition, Field, parse_size, parse_types, period_of
@@ -20,7 +21,7 @@ def _holds(condition: Condition) -> ColumnElement[bool]:  # noqa: PLR0911 - a ta
     value = condition.value
     match condition.field:
         case Field.NAME:
-            return and_(*(images.c.filename.icontains(word, autoescape=True) for word in value.split()))
+            return and_(*(_in_name(word) for word in value.split()))
         case Field.CAMERA:
             return images.c.camera.is_not(None) & images.c.camera.icontains(value, autoescape=True)
         case Field.TYPE:
@@ -37,6 +38,12 @@ def _holds(condition: Condition) -> ColumnElement[bool]:  # noqa: PLR0911 - a ta
             return images.c.taken_at.is_not(None) & _within(images.c.taken_at, value, utc=False)
         case Field.ADDED:
             return _within(images.c.added_at, value, utc=True)
+
+
+def _in_name(word: str) -> ColumnElement[bool]:
+    """In either way of writing accents: disks and archives of a Mac keep them as characters of their own."""
+    forms = dict.fromkeys((word, unicodedata.normalize("NFC", word), unicodedata.normalize("NFD", word)))
+    return or_(*(images.c.filename.icontains(form, autoescape=True) for form in forms))
 
 
 def _orientation(value: str) -> ColumnElement[bool]:

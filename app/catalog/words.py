@@ -26,7 +26,7 @@ from app.conditions import ENDINGS, Condition
 from app.models import NO_CAPTIONS, Captions
 
 MOST_HITS = 500
-"""Pictures found by their words: the newest, where a word stands in the name of every other one."""
+"""Pictures found by their words: the newest (or first by date, as asked), where a word stands in every other name."""
 MOST_WORDS = 32
 """A query of more words is a description, and in nobody's file name."""
 LONGEST_WORD = 500
@@ -123,29 +123,37 @@ class Words:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def search(self, query: str, conditions: Sequence[Condition] = ()) -> list[WordHit]:
+    def search(
+        self, query: str, conditions: Sequence[Condition] = (), oldest_first: bool | None = None
+    ) -> list[WordHit]:
         """Pictures that have all words of ``query`` and meet the conditions, best first, at most `MOST_HITS`.
 
         First those it names, then those with whole words, then those where it says more of the text; newer ones first.
+        Where there are more, the newest ones are taken; with ``oldest_first``, the first ones in that order of dates.
         """
         phrases = phrases_of(query)
         if not phrases or len(phrases) > MOST_WORDS:
             return []
-        found = self._matching(phrases, True, conditions)
+        found = self._matching(phrases, True, conditions, oldest_first)
         whole = {image_id for image_id, texts in found.items() if all(map(texts.have, phrases))}
         if len(found) == MOST_HITS:  # older ones with whole words are as good
-            others = self._matching(phrases, False, conditions)
+            others = self._matching(phrases, False, conditions, oldest_first)
             found, whole = found | others, whole | others.keys()
         hits = [_hit(image_id, texts, query, phrases, image_id in whole) for image_id, texts in found.items()]
         hits.sort(key=lambda hit: (not hit.named, not hit.whole, _length(hit, found[hit.image_id]), -hit.image_id))
-        return hits[:MOST_HITS]
+        return hits[:MOST_HITS] if oldest_first is None else hits
 
-    def _matching(self, phrases: Iterable[str], beginnings: bool, conditions: Sequence[Condition]) -> dict[int, _Texts]:
-        """By id, the newest ones: that is FTS5's own order, so that it stops at `MOST_HITS`."""
+    def _matching(
+        self, phrases: Iterable[str], beginnings: bool, conditions: Sequence[Condition], oldest_first: bool | None
+    ) -> dict[int, _Texts]:
+        """By id, the newest ones: that is FTS5's own order, so that it stops at `MOST_HITS`. By date it can't."""
         with self._database.reading() as connection:
             wanted = _FOUND_BY[connection.dialect.name]
             if conditions:
                 wanted = wanted.where(*where(conditions))
+            if oldest_first is not None:
+                order = (images.c.date, images.c.id) if oldest_first else (images.c.date.desc(), images.c.id.desc())
+                wanted = wanted.order_by(None).order_by(*order)
             if connection.dialect.name == "postgresql":
                 expression = _tsquery(phrases, beginnings)
                 look_up_words(connection, expression)
@@ -187,8 +195,13 @@ def _hit(image_id: int, texts: _Texts, query: str, phrases: list[str], whole: bo
     in_caption = any(phrase in caption for phrase in sought)
     number = any(word.isdigit() and len(word) > 1 for phrase in phrases for word in phrase.split())
     named = number and all(f" {phrase} " in name for phrase in phrases)
-    named = named or " ".join(query.split()).casefold() == " ".join(texts.filename.split()).casefold()
+    named = named or _composed(query) == _composed(texts.filename)
     return WordHit(image_id, in_name or not in_caption, in_caption, whole, named)
+
+
+def _composed(text: str) -> str:
+    """For comparing whole names: disks and archives of a Mac keep accents as characters of their own."""
+    return unicodedata.normalize("NFC", " ".join(text.split())).casefold()
 
 
 def _length(hit: WordHit, texts: _Texts) -> int:

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import time
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -267,6 +268,7 @@ def _is_unchanged(path: Path, before: os.stat_result) -> bool:
 def clean_name(filename: str) -> str:
     """A file name for showing: its last part, printable, of bounded length. Never used as a path."""
     name = filename.replace("\\", "/").rsplit("/", 1)[-1]
+    name = unicodedata.normalize("NFC", name)  # as people type it, and the web shows it
     name = "".join(character for character in name if character.isprintable()).strip()
     if len(name) > LONGEST_NAME:
         stem, dot, ending = name.rpartition(".")

@@ -19,6 +19,7 @@ from app.catalog.leftovers import Leftovers, OldSpace
 from app.library.intake import Intake
 from app.media.store import Store, thumbnail_name
 from app.models import THUMBNAIL_WIDTHS
+from app.vectors.compiled import folder_of
 
 STALE_SECONDS = 24 * 3600.0
 """What is unfinished for so long is not under way any more."""
@@ -77,9 +78,10 @@ class Pruner:
 
     def _compiled(self, kept: set[str]) -> Iterator[Useless]:
         folder = self._index / "compiled"
+        names = {folder_of(folder, fingerprint).name for fingerprint in kept}
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             unfinished = path.name.startswith(".")
-            if path.is_dir() and (_is_stale(path) if unfinished else path.name not in kept):
+            if path.is_dir() and (_is_stale(path) if unfinished else path.name not in names):
                 kind = "an unfinished compiled model" if unfinished else "a compiled model that is not kept"
                 yield Useless(f"{kind}, {path.name[:16]}", _size(path), partial(shutil.rmtree, path))
 

@@ -150,7 +150,9 @@ class _Parts:
 
     def _take_field(self, name: str, value: str, sign: str | None) -> None:
         known = name.lower()
-        if known == "like":
+        if known in ("like", "sort") and sign not in (None, "+"):
+            self._complaints.append(f"{known}: takes no minus and no weight.")
+        elif known == "like":
             self._take_like(value)
         elif known == "sort":
             self._take_sort(value)
@@ -164,7 +166,7 @@ class _Parts:
             )
 
     def _take_like(self, value: str) -> None:
-        if value.isascii() and value.isdigit() and 0 < int(value) < 2**63:
+        if len(value) < 20 and value.isascii() and value.isdigit() and 0 < int(value) < 2**63:
             self._like.append(int(value))
         else:
             self._complaints.append(f"like: takes the number of a picture, and {value} is none.")

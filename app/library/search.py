@@ -12,7 +12,7 @@ from cachetools import TTLCache
 
 from app.catalog.images import Images
 from app.catalog.vectors import KeptSpace, Vectors
-from app.catalog.words import WordHit, Words
+from app.catalog.words import MOST_HITS, WordHit, Words
 from app.conditions import Condition
 from app.errors import EngineUnavailable, InvalidInput, ModelNotReady, ModelUnavailable, NotFound
 from app.library.fusion import UNSEEN, Found, fuse
@@ -82,7 +82,16 @@ class Searcher:
         query = self._understood(text, picture)
         if not query.has_meaning:
             return self._listed(query, offset, limit)
-        hits = [] if query.like or query.picture else self._words.search(query.sought, query.conditions)
+        hits = self._with_words(query)
+        return replace(self._found(query, hits, offset, limit), at_least=len(hits) >= MOST_HITS)
+
+    def _with_words(self, query: Query) -> list[WordHit]:
+        if query.like or query.picture:
+            return []
+        oldest_first = query.sort is Sort.OLDEST if query.sort in (Sort.NEWEST, Sort.OLDEST) else None
+        return self._words.search(query.sought, query.conditions, oldest_first)
+
+    def _found(self, query: Query, hits: Sequence[WordHit], offset: int, limit: int) -> Results:
         try:
             served = self._models.active()
         except (ModelNotReady, ModelUnavailable):
@@ -170,6 +179,8 @@ class Searcher:
             raise InvalidInput(" ".join(query.complaints))
         if query == Query():
             raise InvalidInput("Describe what you are looking for.")
+        if query.sort in (Sort.NEWEST, Sort.OLDEST) and (query.like or query.picture):
+            raise InvalidInput(f"What looks like a picture comes best first: take sort:{query.sort} away.")
         return query
 
     def _listed(self, query: Query, offset: int, limit: int) -> Results:

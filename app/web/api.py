@@ -261,6 +261,7 @@ class Api:
             indexed=counts.indexed,
             total=counts.total,
             matches=results.relevant,
+            at_least=results.at_least,
             results=[match_body(request, match) for match in results.matches],
             next=following,
         )

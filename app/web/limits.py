@@ -21,7 +21,7 @@ from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.storage import storage_from_string
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -195,7 +195,7 @@ class WithinLimits:
             rule = _Rule((), SMALL_BODY)
         elif path.endswith("/without-location"):
             rule = _Rule(("requests", "pictures"), SMALL_BODY)
-        elif path in SEARCHES or path.endswith("/similar"):
+        elif path in SEARCHES or path.endswith("/similar") or _is_place_in_results(path, scope):
             rule = _Rule(("requests", "searches"), SMALL_BODY)
         elif posted and path in PICTURE_SEARCHES:
             rule = _Rule(("requests", "searches", "pictures"), PICTURE_BODY, self._held)
@@ -261,6 +261,11 @@ class WithinLimits:
             return message
 
         return receive_patiently
+
+
+def _is_place_in_results(path: str, scope: Scope) -> bool:
+    """Whether this is the page of a picture that knows its neighbours in a search: which is run for it."""
+    return path.startswith("/images/") and "rank" in QueryParams(scope["query_string"])
 
 
 def is_json(headers: Headers) -> bool:

@@ -182,6 +182,11 @@ class SearchPage:
         return search_url(replace(self.understood, sort=None if oldest_first else Sort.OLDEST))
 
     @property
+    def best_first_url(self) -> str:
+        """The same in order of relevance, with what is less certain."""
+        return search_url(replace(self.understood, sort=None))
+
+    @property
     def unfiltered_url(self) -> str:
         """The same without conditions."""
         query = self.understood

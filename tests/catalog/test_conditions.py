@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import pytest
 from sqlalchemy import insert, select
@@ -98,6 +100,17 @@ def test_conditions_choose_pictures(some_images: Images, query: str, found: set[
     assert conditions
     assert set(some_images.matching(conditions).tolist()) == found
     assert {image.id for image in some_images.listed(conditions, oldest_first=False, offset=0, limit=10)} == found
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_are_found_however_their_accents_are_kept(database: Database, form: Literal["NFC", "NFD"]) -> None:
+    """As characters of their own by disks and archives of a Mac, with their letters by everybody else."""
+    name = unicodedata.normalize(form, "Müller.jpg")
+    with database.writing() as connection:
+        connection.execute(insert(rows), [row(1, name, "jpeg", 900, (10, 10), "indexed", None, None)])
+    for asked in ("NFC", "NFD"):
+        conditions = parse(unicodedata.normalize(asked, "name:Müller")).conditions
+        assert Images(database).matching(conditions).tolist() == [1]
 
 
 def test_listed_by_date_taken_or_else_added(some_images: Images) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import unicodedata
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from app.catalog import words as words_module
 from app.catalog.database import Database
 from app.catalog.images import Images, PreparedFacts
+from app.catalog.tables import images as rows
 from app.catalog.words import MOST_WORDS, WordHit, Words, folded, indexed
 from app.library.query import parse
 from app.models import Captions, ImageState
@@ -194,6 +197,29 @@ def test_of_too_many_the_newest_are_found(images: Images, database: Database, mo
     ids = add(images, *(f"dog {number}.jpg" for number in range(9)))
     monkeypatch.setattr(words_module, "MOST_HITS", 4)
     assert found(database, "dog") == ids[:-5:-1]
+
+
+def test_by_date_of_too_many_the_first_in_that_order_are_found(
+    images: Images, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = add(images, *(f"dog {number}.jpg" for number in range(9)))
+    days = {image_id: datetime(2020, 1, 1 + image_id * 5 % 9) for image_id in ids}
+    with database.writing() as connection:
+        for image_id, day in days.items():
+            connection.execute(update(rows).where(rows.c.id == image_id).values(date=day))
+    monkeypatch.setitem(words_module._FOUND_BY, "sqlite", words_module._FOUND_BY["sqlite"].limit(4))
+    monkeypatch.setitem(words_module._FOUND_BY, "postgresql", words_module._FOUND_BY["postgresql"].limit(4))
+    by_date = sorted(ids, key=days.__getitem__)
+    for oldest_first, first in ((True, by_date[:4]), (False, by_date[-4:])):
+        hits = Words(database).search("dog", (), oldest_first)
+        assert {hit.image_id for hit in hits} == set(first)
+
+
+def test_a_whole_name_is_named_however_its_accents_are_kept(images: Images, database: Database) -> None:
+    composed = unicodedata.normalize("NFC", "Müller am See.jpg")
+    add(images, unicodedata.normalize("NFD", composed))
+    assert hit(database, composed).named
+    assert hit(database, unicodedata.normalize("NFD", composed)).named
 
 
 # -- in step with the pictures

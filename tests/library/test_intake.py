@@ -150,6 +150,7 @@ def test_an_indexed_picture_gets_its_original_back_and_stays_indexed(rooms: Room
         ("x" * 300, "x" * 255),
         ("x." + "y" * 300, "x." + "y" * 253),
         ("\u202egpj.exe", "gpj.exe"),
+        ("Mu\u0308ller.jpg", "M\u00fcller.jpg"),
     ],
 )
 def test_names_for_showing(name: str, shown: str) -> None:

@@ -21,6 +21,7 @@ from app.library import watching
 from app.library.importing import Importer
 from app.library.pruning import Pruner
 from app.library.watching import Watcher
+from app.vectors.compiled import folder_of
 from tests.encoders import ColourEncoder
 from tests.library.conftest import Rooms
 from tests.pictures import picture
@@ -58,6 +59,18 @@ def test_in_a_library_in_use_there_is_nothing_to_prune(rooms: Rooms, pruner: Pru
     before = rooms.files()
     assert pruned(pruner, old_models=True) == []
     assert rooms.files() == before
+
+
+def test_the_compiled_model_that_serves_stays(rooms: Rooms, pruner: Pruner) -> None:
+    """Its folder is named after the first letters of its digest."""
+    rooms.add("red")
+    rooms.index(ColourEncoder(fingerprint=64 * "a"))
+    compiled = rooms.folder / "index" / "compiled"
+    stays = put(folder_of(compiled, 64 * "a") / "choice.json")
+    goes = put(folder_of(compiled, 64 * "b") / "choice.json")
+    assert pruned(pruner) == ["a compiled model that is not kept, bbbbbbbbbbbbbbbb"]
+    assert stays.exists()
+    assert not goes.exists()
 
 
 def test_snapshots_and_compiled_models_of_nothing_go(rooms: Rooms, pruner: Pruner) -> None:

@@ -84,6 +84,11 @@ def test_what_only_looks_like_grammar_stays_words(text: str) -> None:
         ("state:lost", "none of pending"),
         ("like:me", "me is none"),
         ("sort:random", "random is none of them"),
+        ("-like:5", "like: takes no minus and no weight"),
+        ("+2:like:5", "like: takes no minus and no weight"),
+        ("-sort:newest", "sort: takes no minus and no weight"),
+        ("like:" + "9" * 5000, "takes the number of a picture"),
+        ("taken:" + "." * 1990, "from when to when"),
         (" ".join(f"-word{n}" for n in range(30)), "at most 16"),
     ],
 )

@@ -48,6 +48,9 @@ class TestRates:
         for answer in (client.get("/api/v1/search?q=red"), client.get("/api/v1/images/1/similar")):
             assert "Too many searches" in problem(answer, 429)
             assert 0 < int(answer.headers["retry-after"]) <= 7200
+        for place in ("/images/1?q=red&rank=0", "/images/1?q=red&%72ank=0"):  # its neighbours are searched for
+            page(client.get(place), 429)
+        assert client.get("/images/1").status_code == 404
         refused = client.get("/search?q=red")
         assert "Too many searches at once came from your address. Try again in" in page(refused, 429).words
         assert client.get("/").status_code == 200

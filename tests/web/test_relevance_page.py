@@ -6,9 +6,10 @@ import re
 
 import pytest
 
+from app.library import search as search_module
 from tests.conftest import Glimpse
-from tests.pictures import picture, with_captions
-from tests.web.html import Html
+from tests.pictures import picture, truncated, with_captions
+from tests.web.html import Html, page
 
 
 @pytest.fixture
@@ -61,6 +62,46 @@ def test_by_date_there_are_only_matches_under_their_days(gallery: Glimpse) -> No
     assert sorted(tiles(html)) == [1, 2]
     assert len(re.findall('class="group-day"', html)) == 1
     assert "data-uncertain" not in html
+
+
+def test_by_date_without_a_match_it_says_so_and_leads_to_the_closest(gallery: Glimpse) -> None:
+    html = Html(results(gallery, "something green type:jpg sort:newest"))
+    assert "Nothing here looks like something green" in html.words
+    assert "By date only matches are shown." in html.words
+    assert "meets this condition" not in html.words
+    [closest] = {link for link in html.links if "something" in link and "sort" not in link and "type" in link}
+    assert len(tiles(gallery.client.get(closest).text)) == 20
+
+
+def test_of_more_names_than_are_looked_at_it_says_at_least(gallery: Glimpse, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Html(results(gallery, "blue")).words.count("18 matches for blue") == 1
+    monkeypatch.setattr(search_module, "MOST_HITS", 18)
+    assert "At least 18 matches for blue" in Html(results(gallery, "blue")).words
+    assert gallery.client.get("/api/v1/search?q=blue").json()["at_least"] is True
+    assert gallery.client.get("/api/v1/search?q=rose").json()["at_least"] is False
+
+
+def test_a_picture_that_is_not_searchable_yet_is_no_matter_of_other_words(gallery: Glimpse) -> None:
+    gallery.upload(("new.jpg", picture("lime")), ("broken.jpg", truncated()))
+    assert "This picture is not searchable yet" in page(gallery.client.get("/search?like=21")).words
+    gallery.work()
+    assert "could not be indexed" in page(gallery.client.get("/search?like=22")).words
+
+
+def test_where_every_picture_failed_nothing_is_waited_for(glimpse: Glimpse) -> None:
+    glimpse.upload(("broken.jpg", truncated()))
+    glimpse.work()
+    html = page(glimpse.client.get("/search?q=lime"))
+    assert "1 picture could not be indexed: see why" in html.words
+    assert "/problems" in html.links
+    assert "data-waiting" not in html.source
+
+
+def test_what_looks_like_a_picture_has_no_order_by_date(gallery: Glimpse) -> None:
+    told = page(gallery.client.get("/search?q=like:1 sort:newest"), 400)
+    assert "What looks like a picture comes best first: take sort:newest away." in told.words
+    assert 'value="newest"' not in gallery.client.get("/search?q=like:1").text
+    assert 'value="newest"' in gallery.client.get("/search?q=red").text
 
 
 def test_the_api_says_the_same(gallery: Glimpse) -> None:

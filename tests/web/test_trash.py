@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
+from app.main import _fill_with_demo, open_library
 from tests.conftest import Glimpse
 from tests.pictures import picture
 from tests.web.html import page
@@ -52,6 +55,22 @@ def test_a_long_trash_has_pages(gallery: Glimpse) -> None:
     first = page(gallery.client.get("/trash"))
     assert len(first.all("img")) == 20
     assert len(page(gallery.client.get(str(first.link("next")))).all("img")) == 2
+
+
+def test_a_page_beyond_the_last_leads_back(gallery: Glimpse) -> None:
+    gallery.client.post("/images/1/delete")
+    beyond = page(gallery.client.get("/trash?page=2"))
+    assert "There is nothing more on this page. 1 picture in the trash" in beyond.words
+    assert "/trash" in beyond.links
+
+
+def test_the_demo_brings_nothing_back(gallery: Glimpse) -> None:
+    for image_id in (1, 2):
+        gallery.client.post(f"/images/{image_id}/delete")
+    with open_library(gallery.settings) as library:
+        _fill_with_demo(library, threading.Event())
+    assert gallery.client.get("/api/v1/trash").json()["total"] == 2
+    assert gallery.client.get("/api/v1/images").json()["images"] == []
 
 
 def test_programs_delete_list_restore_and_empty(gallery: Glimpse) -> None:
