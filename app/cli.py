@@ -535,14 +535,17 @@ def _migrate_catalog(settings: Settings, to: str) -> None:
 
 def _fill_engine(settings: Settings) -> None:
     from app.main import open_filling
-    from app.terminal import show_table
+    from app.terminal import show_table, until_interrupted
 
     if settings.vectors_url is None:
         typer.echo("Nothing is to be copied: stop all servers and workers, and start them without GLIMPSE_VECTORS.")
         typer.echo("Each then reads the log of vectors into its memory, once. The engine is left as it is.")
         return
-    with _told(), open_filling(settings) as filling:
-        compared = filling.run(_how_far())
+    with _told(), open_filling(settings) as filling, until_interrupted() as interrupted:
+        compared = filling.run(_how_far(), interrupted.is_set)
+    if interrupted.is_set():
+        typer.echo("Interrupted. The same command goes on from here.", err=True)
+        raise typer.Exit(1)
     rows = [(c.model, f"{c.pictures:,}", f"{c.in_engine:,}", f"{c.recall:.1%}") for c in compared]
     show_table(("model", "pictures", "in the engine", "of the ten nearest"), rows)
     if not all(space.complete for space in compared):

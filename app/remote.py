@@ -11,8 +11,10 @@ from urllib.parse import urlencode
 from app.errors import GlimpseError, InvalidInput
 
 ANSWERS_WITHIN = 60.0
-LOOKS_FOR = 1.0
+CONNECTS_WITHIN = 1.0
 """Seconds to wait for a server that may not be there."""
+SAYS_WITHIN = 10.0
+"""… and for one that is, and may be busy with a model that is being loaded."""
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to find a server that listens everywhere
 PREFIX = "/api/v1"
 BOUNDARY = "glimpse-picture"
@@ -38,7 +40,7 @@ class Remote:
     def status(self) -> Mapping[str, Any] | None:
         """What it says of itself; ``None`` where nobody answers."""
         try:
-            return self._ask("GET", "/status", within=LOOKS_FOR)
+            return self._ask("GET", "/status", within=SAYS_WITHIN)
         except (OSError, GlimpseError):
             return None
 
@@ -61,8 +63,10 @@ class Remote:
         headers: Mapping[str, str] | None = None,
         within: float = ANSWERS_WITHIN,
     ) -> Mapping[str, Any]:
-        connection = HTTPConnection(self._host, self._port, timeout=within)
+        connection = HTTPConnection(self._host, self._port, timeout=CONNECTS_WITHIN)
         try:
+            connection.connect()
+            connection.sock.settimeout(within)
             connection.request(method, PREFIX + path, body, {**self._headers, **(headers or {})})
             answer = connection.getresponse()
             content = json.loads(answer.read())

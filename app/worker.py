@@ -226,7 +226,8 @@ class Worker:
     def _release_dead(self) -> None:
         """Take back what workers of this machine had claimed when they died; without this it waits for the lease."""
         host = socket.gethostname()
-        for name in {*self._images.claimers(), *self._workers.names()}:
+        followers = self._follower.followers() if self._follower else []
+        for name in {*self._images.claimers(), *self._workers.names(), *followers}:
             where, _, pid = name.rpartition(":")
             if name == self._name or (where == host and pid.isdigit() and not _is_alive(int(pid))):
                 released = self._images.release(name, died=True)

@@ -96,7 +96,7 @@ class Glimpse:
         return self.client.get("/readyz").status_code == 200
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 150.0) -> None:
     """Wait until ``condition`` holds; fail if it never does."""
     end = time.monotonic() + seconds
     while not condition():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.cookies import SimpleCookie
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -31,12 +32,14 @@ class Listening(HTTPServer):
         super().__init__(("127.0.0.1", 0), Answering)
         self.answer = answer
         self.cookies: list[str] = []
+        self.seconds = 0.0
 
 
 class Answering(BaseHTTPRequestHandler):
     server: Listening
 
     def do_GET(self) -> None:
+        time.sleep(self.server.seconds)
         self.server.cookies.append(self.headers.get("Cookie", ""))
         self.wfile.write(self.server.answer)
 
@@ -80,3 +83,10 @@ def test_a_stranger_in_the_servers_place_is_given_no_session(listen: Listen, set
         token = SimpleCookie(cookie)[COOKIE].value
         assert access.session_holds(token)
         assert not access._holds(token, "session", 3600), "nothing that holds for longer than an errand"
+
+
+def test_a_server_that_is_busy_is_one_that_is_there(listen: Listen) -> None:
+    """While it loads a model, say."""
+    server = listen(b'HTTP/1.0 200 OK\r\n\r\n{"version": "1"}')
+    server.seconds = 1.5
+    assert Remote("127.0.0.1", server.server_port, "").status() == {"version": "1"}

@@ -11,16 +11,18 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from sqlalchemy import update
 
 from app import worker as worker_module
+from app.catalog.leases import Leases
 from app.catalog.tables import images
 from app.catalog.workers import SILENT_SECONDS, Workers
 from app.errors import ModelUnavailable
 from app.library.compiling import Compiler
+from app.library.following import Follower
 from app.media.decoding import Decoder
 from app.models import Choice, Counts, ImageState
 from app.vectors.background import Encoders
@@ -31,6 +33,9 @@ from tests.conftest import wait_for
 from tests.encoders import ColourEncoder, GatedEncoder
 from tests.library.conftest import MAX_PIXELS, Rooms
 from tests.pictures import with_captions
+
+if TYPE_CHECKING:
+    from app.vectors.shared import SharedIndexes
 
 HOST = socket.gethostname()
 
@@ -281,6 +286,16 @@ def test_claims_of_workers_that_died_on_this_machine_are_taken_over(rooms: Rooms
         wait_for(lambda: rooms.images.counts() == Counts(pending=2, indexed=2))
     assert {image.filename for image in rooms.images.newest(9, state=ImageState.INDEXED)} == {"red.jpg", "blue.jpg"}
     assert set(rooms.images.claimers()) == set(claimers[2:]), "of the living and of other machines nothing is known"
+
+
+def test_who_died_while_filling_a_vector_engine_holds_nobody_up(rooms: Rooms) -> None:
+    """Also who was no worker: a `migrate --vectors` that was killed."""
+    leases, worker = Leases(rooms.database), worker_of(rooms)
+    worker._follower = Follower("worker", rooms.vectors, rooms.images, leases, cast("SharedIndexes", None))
+    assert leases.take("vectors 1", f"{HOST}:{dead_pid()}", 600)
+    assert leases.take("vectors 2", "elsewhere:1", 600)
+    worker._release_dead()
+    assert leases.holders() == ["elsewhere:1"]
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="zombies are told by /proc")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from sqlalchemy import delete, insert, or_, update
+from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.catalog.database import Database
@@ -32,6 +32,11 @@ class Leases:
             return True
         except IntegrityError:  # somebody else has it
             return False
+
+    def holders(self) -> list[str]:
+        """Everybody who has something, or had it when they died."""
+        with self._database.reading() as connection:
+            return list(connection.scalars(select(leases.c.holder).distinct()))
 
     def give_back(self, holder: str) -> None:
         """Somebody else may take at once what this one had."""

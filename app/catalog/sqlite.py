@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from contextlib import closing
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,22 @@ def copy_file(connection: Connection, path: Path) -> None:
         copy.execute("PRAGMA journal_mode=DELETE")  # nothing beside the file
 
 
+@contextmanager
+def alone(lock: Path) -> Iterator[bool]:
+    """Whether nobody else on this machine is in such a block with the file ``lock``; ends with its process at the
+    latest."""
+    with closing(sqlite3.connect(lock, timeout=0, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise_if_in_trouble(error)
+                raise
+            yield False
+        else:
+            yield True
+
+
 def raise_if_in_trouble(error: BaseException | None) -> None:
     """Raise `CatalogUnavailable` if it is the file, its disk, or somebody else who holds it."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
@@ -66,10 +84,24 @@ def raise_if_in_trouble(error: BaseException | None) -> None:
 def _prepare_connection(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # sqlite3 must not open transactions by itself, late (sqlalchemy#8795)
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _keep_a_log(cursor)
     cursor.execute("PRAGMA synchronous=FULL")  # an answered upload survives power loss: https://sqlite.org/pragma.html
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _keep_a_log(cursor: sqlite3.Cursor) -> None:
+    """WAL, which stays in the file. Where processes open a new catalog together, SQLite refuses this at once to all but
+    one, instead of waiting as for any other lock."""
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+        time.sleep(0.01)
 
 
 def _begin(connection: Connection) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from app.catalog.database import Database
 from app.catalog.health import Health
 from app.catalog.images import Images
+from app.catalog.sqlite import alone
 from app.catalog.trash import Trash, Trashed
 from app.errors import InvalidInput
 from app.library.exporting import whole_file
@@ -44,14 +45,18 @@ def back_up(database: Database, store: Store, to: Path, watch: Callable[[int], o
     The catalog is copied first, then the files of its rows: what is added meanwhile is left to the next time, and what
     is removed meanwhile is left out. The old copy holds until the new one is whole.
 
-    Raises `InvalidInput` where ``to`` holds anything but an older backup of this library.
+    Raises `InvalidInput` where ``to`` holds anything but an older backup of this library, or another backup into it is
+    under way.
     """
     if isinstance(store, Folder) and store.is_at(to / "images"):
         raise InvalidInput(f"The pictures of the library itself lie in {to / 'images'}. Choose another folder.")
     now, target = Images(database), Folder(to / "images")
     _take_possession(to, target, database.identity())
-    copied = _copy(database.copy_to, lambda md5: now.by_md5(md5) is not None, store, to, target, watch)
-    _prune(to, target)
+    with alone(to / "index" / f"{NOTE}.lock") as is_alone:
+        if not is_alone:
+            raise InvalidInput(f"Another backup into {to} is under way. Wait for its end, or choose another folder.")
+        copied = _copy(database.copy_to, lambda md5: now.by_md5(md5) is not None, store, to, target, watch)
+        _prune(to, target)
     return copied
 
 
@@ -115,7 +120,8 @@ def _copy(
     """``is_known``: whether a picture of the copied catalog, by its MD5, is still in the library."""
     (to / "index").mkdir(parents=True, exist_ok=True)
     unfinished = to / "index" / f"{CATALOG}.part"
-    unfinished.unlink(missing_ok=True)
+    for ending in ("", "-wal", "-shm"):  # of one that was killed: the new copy must not be given its log
+        unfinished.with_name(unfinished.name + ending).unlink(missing_ok=True)
     copy_catalog(unfinished)
     copy = Database(f"sqlite:///{unfinished}")
     try:

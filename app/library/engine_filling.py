@@ -47,24 +47,29 @@ class EngineFilling:
         self._follower = follower
         self._indexes = indexes
 
-    def run(self, tell: Callable[[str], object] = lambda _how_far: None) -> list[Comparison]:
-        """Follow the log to its end, then compare. Raises `EngineUnavailable`; run again, it goes on where it was."""
+    def run(
+        self, tell: Callable[[str], object] = lambda _how_far: None, stopping: Callable[[], bool] = lambda: False
+    ) -> list[Comparison]:
+        """Follow the log to its end, then compare. Raises `EngineUnavailable`; run again, it goes on where it was.
+
+        ``stopping`` is asked now and then: nothing is compared once it says so.
+        """
         searched = self._vectors.searched()
         spaces = [kept for kept in searched if self._vectors.bank(kept.id) is not None]
         if not spaces:
             raise InvalidInput("No picture was ever searchable here. Start the server once, and move it then.")
-        self._follow(tell)
-        while not all(self._follower.has_all(kept.id) for kept in spaces):
+        self._follow(tell, stopping)
+        while not stopping() and not all(self._follower.has_all(kept.id) for kept in spaces):
             time.sleep(REST_SECONDS)  # there was something new meanwhile, or somebody else follows
-            self._follow(tell)
-        return [self._compare(kept) for kept in spaces]
+            self._follow(tell, stopping)
+        return [] if stopping() else [self._compare(kept) for kept in spaces]
 
-    def _follow(self, tell: Callable[[str], object]) -> None:
-        def stopping() -> bool:  # asked before each batch
+    def _follow(self, tell: Callable[[str], object], stopping: Callable[[], bool]) -> None:
+        def asked_before_each_batch() -> bool:
             tell(self._follower.message or "")
-            return False
+            return stopping()
 
-        self._follower.follow(stopping)
+        self._follower.follow(asked_before_each_batch)
         if self._follower.away:
             raise EngineUnavailable("The vector engine does not answer. Run this again: it goes on where it was.")
 

@@ -87,6 +87,10 @@ class Follower:
         """Whether the engine had everything of a space when it was last looked at."""
         return space_id in self._all_there
 
+    def followers(self) -> list[str]:
+        """Who follows an engine now, or did when they died."""
+        return self._leases.holders()
+
     def give_way(self, dead: str) -> None:
         """Somebody who may have followed has died: others need not wait for the end of that lease."""
         self._leases.give_back(dead)

@@ -13,7 +13,8 @@ import re
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
+from itertools import chain
 from pathlib import Path
 
 from app.catalog.imports import REFUSED, Imports, Stamp
@@ -136,11 +137,12 @@ class Watcher:
         report.gone = self._gone(known.keys() - names)
         again = {source.name for source in new}
         report.refused = sum(known[name][1] == REFUSED for name in known.keys() & names - again)
-        for result in (*problems, *self._importer.run(whole)):
-            self._tell(result)
-            report.count(result)
-            if self._stopping.is_set():
-                break
+        with closing(self._importer.run(whole)) as running:  # what was learned is kept, also when it is stopped
+            for result in chain(problems, running):
+                self._tell(result)
+                report.count(result)
+                if self._stopping.is_set():
+                    break
         report.write()
         return len(new) > len(whole)
 

@@ -10,13 +10,15 @@ import logging
 import multiprocessing
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from PIL import Image
@@ -35,6 +37,16 @@ TASKS_PER_PROCESS = 1000
 """A process is replaced after this many pictures, so that what a decoder leaks does not add up."""
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Task(Generic[T]):
+    """``scheduled``: by the clock that stands still while the machine sleeps. The pool goes by the other one."""
+
+    work: Callable[..., T]
+    argument: Path | bytes
+    future: ProcessFuture[T]
+    scheduled: float
 
 
 class Decoder:
@@ -70,9 +82,9 @@ class Decoder:
 
     def _each(self, work: Callable[..., T], paths: Sequence[Path]) -> Iterator[T | PictureError]:
         waiting = [self._schedule(work, path) for path in paths]
-        for future in waiting:
+        for task in waiting:
             try:
-                yield self._result(future)
+                yield self._result(task)
             except PictureError as error:
                 yield error
 
@@ -80,20 +92,24 @@ class Decoder:
         """Decode a picture that is not kept. Raises `PictureError`."""
         return self._result(self._schedule(pictures.load, data))
 
-    def _schedule(self, work: Callable[..., T], argument: Path | bytes) -> ProcessFuture[T]:
+    def _schedule(self, work: Callable[..., T], argument: Path | bytes) -> _Task[T]:
         with self._lock:
             try:
-                return self._pool.schedule(work, args=[argument, self._max_pixels], timeout=self._seconds)
+                future = self._pool.schedule(work, args=[argument, self._max_pixels], timeout=self._seconds)
             except RuntimeError:  # a process was killed while it had nothing to do, which the pool does not get over
                 log.warning("decoding processes are gone, new ones are started")
                 self._stop()
                 self._pool = self._new_pool()
-                return self._pool.schedule(work, args=[argument, self._max_pixels], timeout=self._seconds)
+                future = self._pool.schedule(work, args=[argument, self._max_pixels], timeout=self._seconds)
+        return _Task(work, argument, future, time.monotonic())
 
-    def _result(self, future: ProcessFuture[T]) -> T:
+    def _result(self, task: _Task[T]) -> T:
         try:
-            return future.result()
+            return task.future.result()
         except FutureTimeout as error:
+            if time.monotonic() - task.scheduled < self._seconds:
+                log.info("the clock jumped or the machine slept, a picture is read again")
+                return self._result(self._schedule(task.work, task.argument))
             raise PictureError(f"Reading the picture takes longer than {self._seconds:g} seconds.") from error
         except ProcessExpired as error:
             raise PictureError("The picture stops the program that reads it, so it is left alone.") from error

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import sqlite3
+import threading
 import uuid
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 from threading import Barrier
@@ -152,6 +155,19 @@ def test_a_migration_that_fails_leaves_the_catalog_as_it_was(url: str, monkeypat
     database.migrate()
     assert database.identity()
     database.close()
+
+
+def test_a_new_catalog_waits_for_another_process_that_begins_it_too(sqlite_url: str) -> None:
+    """SQLite itself does not wait here, whatever its timeout says."""
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        threading.Timer(0.3, other.execute, ["COMMIT"]).start()
+        database = Database(sqlite_url)
+        with database.reading() as connection:
+            assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
+        database.close()
 
 
 def test_it_writes_ahead_and_survives_a_power_cut(database: Database) -> None:

@@ -79,7 +79,9 @@ def opening(request: pytest.FixtureRequest) -> Iterator[OpenEngine]:
     match request.param:
         case "milvus":
             url: str = request.getfixturevalue("milvus").url
-            yield lambda name, dimension: open_engine(url, name, dimension)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("app.vectors.milvus.ANSWER_SECONDS", 60.0)  # a busy machine is slow, not away
+                yield lambda name, dimension: open_engine(url, name, dimension)
         case "pgvector":
             server = request.getfixturevalue("postgres")
             database = server.new_database()
@@ -356,6 +358,14 @@ def test_a_filled_engine_is_compared_with_exact_search(small: Library) -> None:
     small.engine.empty()
     [space] = EngineFilling(small.vectors, small.follower("mover"), small.indexes).run()
     assert (space.pictures, space.in_engine, space.recall) == (20, 20, 1.0)
+    assert space.complete
+
+
+def test_a_filling_that_is_stopped_goes_on_where_it_was(small: Library) -> None:
+    small.engine.empty()
+    filling = EngineFilling(small.vectors, small.follower("mover"), small.indexes)
+    assert filling.run(stopping=lambda: True) == []
+    [space] = filling.run()
     assert space.complete
 
 

@@ -149,7 +149,7 @@ def test_with_a_password_set_a_running_server_answers_the_command_line(terminal:
     terminal.run("password", text="correct horse\n")
     terminal.server.start()
     wait_for(lambda: terminal.json("status")["pictures"]["searchable"] == 1)
-    assert terminal.json("status")["server"] is not None
+    wait_for(lambda: terminal.json("status")["server"] is not None)
     assert terminal.server.client.get("/api/v1/status").status_code == 401
     key = terminal.run("keys", "add", "frame").stdout.strip()
     terminal.server.client.headers["Authorization"] = f"Bearer {key}"
@@ -324,6 +324,12 @@ def test_a_watched_folder_is_looked_after_also_after_a_crash(terminal: Terminal,
     (disk / "broken.jpg").unlink()
     watching = terminal.start("watch", str(disk), stderr=subprocess.DEVNULL)
     wait_for(lambda: terminal.json("status")["pictures"]["total"] == 5)
+
+    def remembered() -> bool:  # only then a kill costs nothing: what was under way is read again
+        [folder] = terminal.json("status")["watched"]
+        return bool(folder["files"] == 6 and folder["waiting"] == 0)
+
+    wait_for(remembered)
     watching.kill()
     watching.wait()
     watching = terminal.start("watch", str(disk), stderr=subprocess.PIPE)
@@ -367,6 +373,6 @@ def test_the_server_watches_folders_by_a_setting(tmp_path: Path) -> None:
         os.kill(watcher, signal.SIGKILL)
         wait_for(lambda: server.processes("run.py watch") not in ([], [watcher]))
         assert server.terminate() == 0
-        assert server.processes() == []
+        wait_for(lambda: not server.processes(), 20)
     finally:
         server.close()

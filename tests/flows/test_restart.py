@@ -147,7 +147,7 @@ class TestEnded:
         wait_for(lambda: prepared(server))
         assert_whole(server, acknowledged)
         assert how(server) in (0, 130)
-        assert not server.processes()
+        wait_for(lambda: not server.processes(), 20)
 
     @pytest.mark.parametrize("seconds", [0.0, 0.7, 1.4, 2.1])
     def test_while_the_model_loads(self, start: Start, seconds: float) -> None:

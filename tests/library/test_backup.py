@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -141,6 +143,39 @@ def test_a_backup_that_is_cut_off_leaves_the_older_one(
     backup.database.close()
     assert make(rooms, tmp_path / "backup").pictures == 2
     assert tree(tmp_path / "backup").keys() == tree(rooms.folder).keys()
+
+
+def test_two_backups_into_one_folder_do_not_get_into_each_others_way(rooms: Rooms, tmp_path: Path) -> None:
+    """The nightly one that is slow, and the next: one would take away what the other has just copied."""
+    rooms.add("red", "green")
+    refused = []
+
+    def another(_done: int) -> None:
+        with pytest.raises(InvalidInput, match=r"Another backup .* is under way"):
+            make(rooms, tmp_path / "backup")
+        refused.append(make(rooms, tmp_path / "elsewhere"))
+
+    assert back_up(rooms.database, rooms.store, tmp_path / "backup", another) == Copied(2, 2, ())
+    assert refused == [Copied(2, 2, ()), Copied(2, 0, ())]
+    assert make(rooms, tmp_path / "backup") == Copied(2, 0, ())
+
+
+def test_what_a_restore_that_was_killed_left_does_not_get_into_the_next_one(rooms: Rooms, tmp_path: Path) -> None:
+    rooms.add("red")
+    make(rooms, tmp_path / "backup")
+    part = tmp_path / "new" / "index" / f"{CATALOG}.part"
+    part.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(part, isolation_level=None)) as killed:
+        killed.execute("PRAGMA journal_mode=WAL")
+        killed.execute("CREATE TABLE other (page)")
+        killed.executemany("INSERT INTO other VALUES (?)", [(bytes(4000),)] * 300)
+        log = part.with_name(part.name + "-wal").read_bytes()
+    part.unlink()
+    part.with_name(part.name + "-wal").write_bytes(log)
+    assert restored(tmp_path / "backup", tmp_path / "new") == Copied(1, 1, ())
+    back = opened(tmp_path / "new", rooms)
+    assert [image.filename for image in back.images.newest(9)] == ["red.jpg"]
+    back.database.close()
 
 
 def _cut(*_anything: object) -> None:

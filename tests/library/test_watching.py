@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from app.errors import CatalogUnavailable
 from app.library import watching
 from app.library.importing import Importer
 from app.library.watching import Watcher, is_gone
-from app.models import WatchedFolder
+from app.models import UploadResult, WatchedFolder
 from tests.conftest import wait_for
 from tests.library.conftest import Rooms
 from tests.pictures import picture, text_file, unique_pictures
@@ -87,6 +88,30 @@ def test_what_comes_is_taken_in_and_what_was_seen_is_told(rooms: Rooms, disk: Pa
     put(disk / "green.jpg", picture("green"))
     watch.look()
     assert watch.names == ["blue.jpg", "green.jpg", "red.jpg"]
+
+
+def test_stopping_ends_after_the_file_under_way_and_what_was_taken_in_is_remembered(
+    rooms: Rooms, disk: Path, monkeypatch: pytest.MonkeyPatch, read: list[str]
+) -> None:
+    watch = Watch(rooms, disk)
+    for number, data in enumerate(unique_pictures(5)):
+        put(disk / f"{number}.jpg", data)
+    watch.watcher.look()
+    add = rooms.intake.add
+
+    def add_and_stop(*arguments: Any) -> UploadResult:
+        if rooms.images.counts().total == 1:
+            watch.watcher.stop()
+        return add(*arguments)
+
+    with monkeypatch.context() as patching:
+        patching.setattr(rooms.intake, "add", add_and_stop)
+        watch.watcher.look()
+    assert watch.names == ["0.jpg", "1.jpg"]
+    read.clear()
+    Watch(rooms, disk).look()
+    assert len(watch.names) == 5
+    assert {name for name in read if name.endswith(".jpg")} == {"2.jpg", "3.jpg", "4.jpg"}
 
 
 def test_a_file_that_is_being_written_is_waited_for(rooms: Rooms, disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:

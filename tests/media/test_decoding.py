@@ -38,6 +38,11 @@ def stumble(_path: Path, _max_pixels: int) -> pictures.Prepared:
     raise RuntimeError("something that no decoder should raise")
 
 
+def doze(path: Path, max_pixels: int) -> pictures.Prepared:
+    time.sleep(2)
+    return pictures.prepare(path, max_pixels)
+
+
 @pytest.fixture(scope="module")
 def decoder() -> Iterator[Decoder]:
     made = Decoder(1, 30, MAX_PIXELS)
@@ -137,6 +142,19 @@ def test_a_picture_that_takes_for_ever_is_given_up(rose: Path, monkeypatch: pyte
         assert prepared_widths(found) == [256]
     finally:
         impatient.close()
+
+
+def test_a_clock_that_jumps_or_a_machine_that_slept_costs_no_picture(
+    decoder: Decoder, rose: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pool counts by the clock of the wall; no picture has taken an hour for that."""
+    assert prepared_widths(next(decoder.prepare([rose])))  # the process is there
+    monkeypatch.setattr(pictures, "prepare", doze)
+    true, began = time.time, time.monotonic()
+    monkeypatch.setattr(time, "time", lambda: true() + (3600 if time.monotonic() - began > 1 else 0))
+    (found,) = decoder.prepare([rose])
+    assert time.monotonic() - began > 3, "it was read twice"
+    assert prepared_widths(found) == [256]
 
 
 def test_closing_ends_also_what_hangs(rose: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ LARGE = bytes(40_000_000)
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Answers at once, without a look at the body; /slow after a while, /large with more than a socket holds."""
     if scope["path"] == "/slow":
-        await asyncio.sleep(3 * connections.HEAD_SECONDS)
+        await asyncio.sleep(1.5 * connections.HEAD_SECONDS)
     body = LARGE if scope["path"] == "/large" else b"here"
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
     await send({"type": "http.response.body", "body": body})
@@ -31,7 +31,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 1.0)
     monkeypatch.setattr(connections, "READ_SECONDS", 0.5)
     with serving() as port:
         yield port

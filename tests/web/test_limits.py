@@ -241,7 +241,7 @@ async def send(
 class TestSlowSenders:
     @pytest.fixture
     def impatient(self, settings: Settings) -> Iterator[Glimpse]:
-        with running(settings.model_copy(update={"idle_seconds": 0.4, "max_uploads": 1})) as glimpse:
+        with running(settings.model_copy(update={"idle_seconds": 1.0, "max_uploads": 1})) as glimpse:
             yield glimpse
 
     @pytest.mark.parametrize("path", ["/upload", "/api/v1/images", "/api/v1/search/image", "/api/v1/search"])
@@ -271,8 +271,15 @@ class TestSlowSenders:
 
     def test_has_a_place_to_itself_only_while_it_sends(self, impatient: Glimpse) -> None:
         async def together() -> tuple[int, int, int]:
-            slow = asyncio.create_task(send(impatient, "/api/v1/images", arriving(b"--", 60.0)))
-            await asyncio.sleep(0.1)
+            begun = asyncio.Event()
+
+            async def slowly() -> AsyncIterator[bytes]:
+                yield b"--"
+                begun.set()
+                await asyncio.sleep(60)
+
+            slow = asyncio.create_task(send(impatient, "/api/v1/images", slowly()))
+            await begun.wait()
             quick = await send(impatient, "/api/v1/images", arriving(closing()))
             gone = await slow
             return quick, gone, await send(impatient, "/api/v1/images", arriving(form(("red.jpg", picture("red")))))
