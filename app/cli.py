@@ -91,7 +91,7 @@ def _serve(reload: bool) -> None:
 
 def _refuse_a_folder_that_can_not_be_used(settings: Settings) -> None:
     """And a catalog: what is wrong with either is told here, in a sentence, instead of to the first visitor."""
-    from app.main import check_catalog
+    from app.main import check_catalog, check_pictures
 
     for folder in (settings.index,) if settings.in_bucket else (settings.index, settings.images):
         try:
@@ -106,6 +106,7 @@ def _refuse_a_folder_that_can_not_be_used(settings: Settings) -> None:
             raise typer.Exit(2) from error
     with _told():
         check_catalog(settings)
+        check_pictures(settings)
 
 
 def _refuse_to_be_open_by_mistake(settings: Settings) -> None:
@@ -122,6 +123,18 @@ def _refuse_to_be_open_by_mistake(settings: Settings) -> None:
         err=True,
     )
     raise typer.Exit(2)
+
+
+def _refuse_without_a_library(settings: Settings) -> None:
+    """What looks after a library must not make a new, empty one beside it and find all well there."""
+    here = any(settings.index.glob(f"{settings.catalog_file.name}*")) or any(settings.images.glob("[!.]*"))
+    if settings.catalog or settings.in_bucket or here:
+        return
+    typer.echo(
+        f"There is no library in {settings.data}. Say where it is: --data FOLDER, or GLIMPSE_DATA, as for the server.",
+        err=True,
+    )
+    raise typer.Exit(1)
 
 
 def _refuse_without_storage(settings: Settings) -> None:
@@ -426,8 +439,9 @@ def doctor(
     from app.main import create_doctor
     from app.terminal import printable
 
-    left = 0
-    with _told(), create_doctor(_settings()) as examining:
+    left, settings = 0, _settings()
+    _refuse_without_a_library(settings)
+    with _told(), create_doctor(settings) as examining:
         for finding in examining.examine(deep):
             if fix and finding.repair is not None:
                 finding.repair()
@@ -456,6 +470,7 @@ def backup(
     settings = _settings()
     if to.resolve() == settings.data.resolve():
         raise typer.BadParameter("this is the library itself")
+    _refuse_without_a_library(settings)
     with _told(), open_files(settings) as (database, store):
         _tell(back_up(database, store, to, _progress()), "in the backup")
 
@@ -608,7 +623,11 @@ def _tell(copied: Copied, where: str) -> None:
     typer.echo(f"{copied.pictures:,} picture{'' if copied.pictures == 1 else 's'} {where}, {copied.new:,} new.")
     for name in copied.missing:
         typer.echo(f"The original of {name} is missing.", err=True)
-    if copied.missing:
+    for name in copied.damaged:
+        typer.echo(
+            f"The original of {name} is damaged. Of an older copy that is whole, nothing was replaced.", err=True
+        )
+    if copied.missing or copied.damaged:
         raise typer.Exit(1)
 
 
@@ -629,10 +648,13 @@ def worker(
     Example: `GLIMPSE_WORKER=false python run.py` in one terminal, `python run.py worker` in another.
     """
     from app import logs
-    from app.main import create_worker
+    from app.main import check_pictures, create_worker
 
     settings = _settings()
     logs.configure(settings.log_level)
+    if not supervised:
+        with _told():
+            check_pictures(settings)
     if hasattr(os, "nice"):
         os.nice(10)  # pages come first
     with _told(), create_worker(settings) as working:

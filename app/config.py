@@ -198,7 +198,12 @@ class Settings(BaseSettings):
     @property
     def catalog_url(self) -> str:
         """SQLAlchemy URL of the catalog."""
-        return self.catalog or f"sqlite:///{self.index / 'catalog.sqlite3'}"
+        return self.catalog or f"sqlite:///{self.catalog_file}"
+
+    @property
+    def catalog_file(self) -> Path:
+        """Where the catalog lies unless it is elsewhere."""
+        return self.index / "catalog.sqlite3"
 
 
 def _parts(text: str) -> tuple[str, ...]:

@@ -314,6 +314,26 @@ def check_catalog(settings: Settings) -> None:
         database.migrate()
 
 
+def check_pictures(settings: Settings) -> None:
+    """Raises `StorageUnavailable` where the catalog knows pictures and no file of any is there.
+
+    The disk is not mounted, then: pictures put into the empty folder would vanish behind it, and those that are missing
+    would be given up one by one.
+    """
+    if settings.in_bucket:
+        return
+    with closing(Database(settings.catalog_url)) as database:
+        database.migrate()
+        pictures = Images(database).counts().total
+    store = open_store(settings)
+    if pictures and next(store.found_originals(), None) is None:
+        raise StorageUnavailable(
+            f"The library has {pictures:,} picture{'' if pictures == 1 else 's'}, and not one file of them lies in "
+            f"{store.place}. Is its disk mounted? If they are lost, bring them back with `python run.py import FOLDER`"
+            ", or a backup with `python run.py restore FOLDER`."
+        )
+
+
 @contextmanager
 def open_access(settings: Settings) -> Iterator[Access]:
     """Password and keys of the library alone, for the command line."""

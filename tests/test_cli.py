@@ -6,7 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -61,6 +61,12 @@ def invoke(*arguments: str, code: int = 0) -> str:
         raise result.exception
     assert result.exit_code == code, result.output
     return " ".join(re.sub(r"\x1b\[[\d;]*m|[│╭╮╰╯─]", " ", result.output).split())
+
+
+def begin_library(data: Path) -> None:
+    """An empty one."""
+    with closing(Database(f"sqlite:///{data / 'index' / 'catalog.sqlite3'}")) as database:
+        database.migrate()
 
 
 class TestHelp:
@@ -236,8 +242,10 @@ class TestImport:
         self, ran: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """`KeyboardInterrupt` at this place would leave the transaction open, and what was imported unremembered."""
+        data = ("--data", str(tmp_path / "data"))
+        (tmp_path / "disk").mkdir()
         for colour in ("red", "green", "blue"):
-            (tmp_path / f"{colour}.jpg").write_bytes(picture(colour))
+            (tmp_path / "disk" / f"{colour}.jpg").write_bytes(picture(colour))
         original, adding = Database.writing, Images.add
 
         @contextmanager
@@ -253,10 +261,10 @@ class TestImport:
 
         with monkeypatch.context() as patching:
             patching.setattr(Images, "add", add)
-            told = invoke("import", str(tmp_path), code=1)
+            told = invoke(*data, "import", str(tmp_path / "disk"), code=1)
         assert "1 added. Interrupted. The same command goes on from here." in told
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        assert "2 added, 1 imported before." in invoke("import", str(tmp_path))
+        assert "2 added, 1 imported before." in invoke(*data, "import", str(tmp_path / "disk"))
 
     def test_a_second_interruption_is_not_waited_for(self) -> None:
         with until_interrupted() as interrupted:
@@ -267,9 +275,33 @@ class TestImport:
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+class TestALibraryThatIsNotThere:
+    @pytest.mark.parametrize("command", [("doctor", "--fix"), ("backup", "elsewhere")])
+    def test_is_not_made_to_find_that_all_is_well(self, ran: Ran, tmp_path: Path, command: tuple[str, ...]) -> None:
+        told = invoke("--data", str(tmp_path / "wrong"), *command, code=1)
+        assert "There is no library in" in told
+        assert not (tmp_path / "wrong" / "index").exists()
+
+    def test_whose_pictures_are_all_gone_is_not_served(self, ran: Ran, tmp_path: Path) -> None:
+        """Their disk is not mounted: what came in now would vanish behind it."""
+        data = ("--data", str(tmp_path / "data"))
+        (tmp_path / "red.jpg").write_bytes(picture("red"))
+        invoke(*data, "import", str(tmp_path / "red.jpg"))
+        invoke(*data)
+        assert ran.options.pop("app")
+        (tmp_path / "data" / "images").rename(tmp_path / "unmounted")
+        for command in ((), ("worker",)):
+            assert "not one file of them lies in" in invoke(*data, *command, code=1)
+        assert "app" not in ran.options
+        invoke(*data, "import", str(tmp_path / "unmounted"))
+        invoke(*data)
+        assert ran.options["app"]
+
+
 class TestCare:
     def test_the_doctor_ends_with_1_until_what_is_wrong_is_put_right(self, ran: Ran, tmp_path: Path) -> None:
         data = ("--data", str(tmp_path))
+        begin_library(tmp_path)
         assert "All is well." in invoke(*data, "doctor")
         Folder(tmp_path / "images").save_thumbnail("0" * 32, 256, b"webp")
         assert "Put right with --fix." in (words := invoke(*data, "doctor", code=1))
@@ -293,6 +325,7 @@ class TestCare:
     def test_what_a_killed_server_left_beside_a_backup_is_cleared_up_as_told(self, ran: Ran, tmp_path: Path) -> None:
         here, backup = ("--data", str(tmp_path / "here")), tmp_path / "backup"
         there = ("--data", str(tmp_path / "there"))
+        begin_library(tmp_path / "here")
         invoke(*here, "backup", str(backup))
         for folder in ("backup", "there"):
             (tmp_path / folder / "index").mkdir(parents=True, exist_ok=True)
@@ -304,6 +337,7 @@ class TestCare:
 
     def test_pictures_are_not_moved_to_where_they_are(self, ran: Ran, tmp_path: Path) -> None:
         here = ("--data", str(tmp_path / "here"))
+        begin_library(tmp_path / "here")
         invoke(*here, "doctor")
         (tmp_path / "link").symlink_to(tmp_path / "here" / "images")
         told = invoke(*here, "migrate", "--storage", str(tmp_path / "link"), code=1)

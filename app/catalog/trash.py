@@ -25,6 +25,7 @@ class Trashed:
     md5: str
     filename: str
     format: str
+    bytes: int
     width: int
     height: int
     trashed_at: datetime
@@ -124,4 +125,4 @@ def bring_back(connection: Connection, image_id: int) -> bool:
 
 def _trashed(row: Row[tuple[object, ...]]) -> Trashed:
     moment = row.trashed_at.replace(tzinfo=UTC)
-    return Trashed(row.id, row.md5, row.filename, row.format, row.width, row.height, moment)
+    return Trashed(row.id, row.md5, row.filename, row.format, row.bytes, row.width, row.height, moment)

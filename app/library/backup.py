@@ -32,11 +32,15 @@ NOTE = "backup-of"
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """``pictures`` are in the copy, ``new`` of them were not there before; ``missing`` have no original to copy."""
+    """``pictures`` are in the copy, ``new`` of them were not there before; ``missing`` have no original to copy.
+
+    The originals of ``damaged`` are not what was handed in; what an older copy has of them was left as it is.
+    """
 
     pictures: int
     new: int
     missing: tuple[str, ...]
+    damaged: tuple[str, ...] = ()
 
 
 def back_up(database: Database, store: Store, to: Path, watch: Callable[[int], object] = lambda _done: None) -> Copied:
@@ -136,10 +140,12 @@ def _copy(
 def _copy_files(
     copy: Database, is_known: Callable[[str], bool], store: Store, target: Store, watch: Callable[[int], object]
 ) -> Copied:
-    pictures, new, missing, gone = 0, 0, [], []
+    pictures, new, missing, damaged, gone = 0, 0, [], [], []
     for image in Health(copy).pictures():
         try:
-            new += copy_file(store, target, original_name(image.md5, image.format))
+            new += copy_file(store, target, original_name(image.md5, image.format), image.bytes)
+            if store.size(image.md5, image.format) != image.bytes:
+                damaged.append(image.filename)
         except FileNotFoundError:
             if not is_known(image.md5):
                 gone.append(image.id)
@@ -152,13 +158,13 @@ def _copy_files(
     for image_id in gone:
         Images(copy).remove(image_id)
     _copy_trash(Trash(copy), store, target)
-    return Copied(pictures, new, tuple(missing))
+    return Copied(pictures, new, tuple(missing), tuple(damaged))
 
 
 def _copy_trash(trash: Trash, store: Store, target: Store) -> None:
     for item in trash.latest(trash.count()):
         try:
-            copy_file(store, target, original_name(item.md5, item.format))
+            copy_file(store, target, original_name(item.md5, item.format), item.bytes)
         except FileNotFoundError:  # given up for good meanwhile
             trash.discard(item.id)
             continue

@@ -115,10 +115,15 @@ class Doctor:
             yield Finding(f"There are previews of a picture that is gone ({md5}).", repair=recover)
 
     def _trash_and_files(self) -> Iterator[Finding]:
-        for item in self._trash.latest(self._trash.count()):
+        items = self._trash.latest(self._trash.count())
+        there = bool(items) and any(self._store.found_originals())
+        for item in items:
             if self._store.size(item.md5, item.format) is None and self._trash.get(item.id):
                 what = f"The original of {item.filename}, in the trash, is missing."
-                yield Finding(what, repair=partial(self._intake.discard, item.id))
+                if there:
+                    yield Finding(what, repair=partial(self._intake.discard, item.id))
+                else:
+                    yield Finding(what, f"Nothing at all lies in {self._store.place}: is its disk mounted?")
 
     def _vectors_and_pictures(self) -> Iterator[Finding]:
         if without := self._health.without_vector():

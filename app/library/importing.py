@@ -6,6 +6,7 @@ import that was interrupted goes on where it stopped, and one that is repeated c
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import lzma
 import os
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from app.catalog.imports import REFUSED, Imports, Stamp
-from app.errors import InvalidInput
+from app.errors import InvalidInput, StorageUnavailable
 from app.library.intake import Intake, Origin
 from app.media.store import CHUNK, Incoming, Store
 from app.models import Outcome
@@ -38,9 +39,17 @@ MOST_MEMBERS = 200_000
 LARGE, MOST_TIMES = 2_000_000_000, 100
 """An archive that says it unpacks to more bytes than the first, and to more than so many times its own size, is a bomb:
 pictures hardly shrink."""
+NO_ALBUMS = frozenset({"@eadir", "#recycle", "$recycle.bin", "__macosx", "lost+found", "system volume information"})
+"""Folders of systems, in small letters: trash, and thumbnails that network disks make. As hidden as what begins with a
+dot: looked into only where a person names them."""
+EARLIEST = datetime(1980, 1, 2)
+"""Files that say they are older have no date: zero on most disks is 1970, in archives 1980."""
 BATCH = 200
 """Files looked up, and remembered, at once."""
 COPIED = "It was copied: hard links reach no other volume, and no archive."
+_GROWS = "it is being written to; import it again when it is whole"
+_DAMAGED_HERE = "It was left where it is: the original here is damaged. `python run.py doctor --deep` says what to do."
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _UNREADABLE = (
     OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
 )  # fmt: skip
@@ -81,15 +90,15 @@ class Source:
 
     @property
     def filename(self) -> str:
-        return self.path.name if self.member is None else self.member.rsplit("/", 1)[-1]
+        return self.path.name if self.member is None else _in_utf8(self.member.rsplit("/", 1)[-1])
 
     @property
     def origin(self) -> Origin:
         try:
             moment = datetime.fromtimestamp(self.stamp[1] / 1e9)  # as cameras: the local clock, without a zone
         except (OverflowError, ValueError, OSError):  # disks may say anything
-            moment = None
-        return Origin(self.name.rpartition("/")[0], moment)
+            moment = datetime.min
+        return Origin(self.name.rpartition("/")[0], moment if moment >= EARLIEST else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +161,14 @@ class Importer:
             with ExitStack() as stack:
                 linked = self._linked(source) if mode is Mode.LINK else None
                 incoming = stack.enter_context(linked or self._copied(source))
+                if linked and _stamp(source.path) != source.stamp:
+                    raise ValueError(_GROWS)
                 result = self._intake.add(incoming, source.filename, source.origin)
         except _UNREADABLE as error:
+            if isinstance(error, OSError) and error.errno in _FULL:  # ours: what is read from does not fill up
+                raise StorageUnavailable(
+                    "The library's disk is full, or read-only. Make room and try again."
+                ) from error
             return Imported(source.name, Fate.PROBLEM, reason=_reason(error))
         if result.outcome is Outcome.REJECTED:
             return Imported(source.name, Fate.PROBLEM, reason=result.reason or "", refused=True)
@@ -161,7 +176,11 @@ class Importer:
         imported = Imported(source.name, fate, result.image_id)
         if mode is Mode.LINK and linked is None:
             return replace(imported, reason=COPIED)
-        return _moved(source, imported) if mode is Mode.MOVE and source.member is None else imported
+        if mode is not Mode.MOVE or source.member is not None:
+            return imported
+        if fate is Fate.DUPLICATE and result.image_id is not None and not self._intake.is_whole(result.image_id):
+            return replace(imported, reason=_DAMAGED_HERE)
+        return _moved(source, imported)
 
     def _linked(self, source: Source) -> Incoming | None:
         """``None``: on another volume, on one without links, or inside an archive."""
@@ -179,7 +198,7 @@ class Importer:
                     raise ValueError(f"it is larger than {self._max_bytes // 1_000_000:,} MB (GLIMPSE_MAX_FILE_MB)")
                 incoming.write(part)
             if _stamp(source.path) != before:
-                raise ValueError("it is being written to; import it again when it is whole")
+                raise ValueError(_GROWS)
             yield incoming
 
 
@@ -224,7 +243,8 @@ def find_sources(
 ) -> Iterator[Source | Imported]:
     """Files to import, in the order of their names, and what can't be looked into.
 
-    Folders are gone through to the bottom; links to folders are not followed. ``exclude``: patterns such as ``*.png``
+    Folders are gone through to the bottom, without what is hidden; links to folders are not followed.
+    ``exclude``: patterns such as ``*.png``
     or ``*/private/*``, held against name and whole path. What lies in the folder ``library`` is left out: those are
     the originals themselves. Raises `InvalidInput` for a path that is not there.
     """
@@ -246,7 +266,7 @@ def find_sources(
 def folders_below(folder: Path, exclude: Sequence[str] = ()) -> Iterator[Path]:
     """``folder`` and every folder in it that `find_sources` would look into."""
     for place, folders, _ in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not is_excluded(Path(place, name), exclude))
+        folders[:] = sorted(name for name in folders if not _is_left_out(Path(place, name), exclude))
         yield Path(place)
 
 
@@ -257,10 +277,10 @@ def _in_folder(folder: Path, exclude: Sequence[str]) -> Iterator[Source | Import
         problems.append(Imported(Source(Path(error.filename), (0, 0)).name, Fate.PROBLEM, reason=_reason(error)))
 
     for place, folders, names in os.walk(folder, onerror=complain):
-        folders[:] = sorted(name for name in folders if not is_excluded(Path(place, name), exclude))
+        folders[:] = sorted(name for name in folders if not _is_left_out(Path(place, name), exclude))
         for name in sorted(names):
             path = Path(place, name)
-            if path.suffix.lower() in PICTURES or path.suffix.lower() == ARCHIVE:
+            if not _is_hidden(name) and path.suffix.lower() in (*PICTURES, ARCHIVE):
                 yield from _in_file(path, exclude)
         yield from problems
         problems.clear()
@@ -289,6 +309,8 @@ def _in_archive(path: Path, stamp: Stamp, exclude: Sequence[str]) -> Iterator[So
         raise ValueError(f"it says that it unpacks to more than {MOST_TIMES} times its size, as pictures never do")
     for member in members:
         name = Path(member.filename)
+        if any(map(_is_hidden, member.filename.replace("\\", "/").split("/"))):
+            continue
         if name.suffix.lower() in PICTURES and not is_excluded(path / name, exclude):
             yield Source(path, (member.file_size, _moment(member, stamp)), member.filename)
 
@@ -296,7 +318,8 @@ def _in_archive(path: Path, stamp: Stamp, exclude: Sequence[str]) -> Iterator[So
 def _moment(member: zipfile.ZipInfo, stamp: Stamp) -> int:
     """When a member was last changed, in nanoseconds; that of the archive where it says nonsense."""
     try:
-        return int(datetime(*member.date_time).timestamp() * 1e9)  # archives keep the local clock
+        moment = datetime(*member.date_time)  # archives keep the local clock
+        return stamp[1] if moment < EARLIEST else int(moment.timestamp() * 1e9)
     except ValueError:
         return stamp[1]
 
@@ -312,6 +335,22 @@ def _stamp(path: Path) -> Stamp:
 def is_excluded(path: Path, exclude: Sequence[str]) -> bool:
     """Whether one of these patterns fits the name or the whole path."""
     return any(fnmatch.fnmatch(path.name, pattern) or fnmatch.fnmatch(str(path), pattern) for pattern in exclude)
+
+
+def _in_utf8(name: str) -> str:
+    """As it was meant: many programs write UTF-8 into archives without saying so, which then reads as code page 437."""
+    try:
+        return name.encode("cp437").decode("utf-8")
+    except UnicodeError:  # it was said, or is another code page
+        return name
+
+
+def _is_hidden(name: str) -> bool:
+    return (name.startswith(".") and name.strip(".") != "") or name.lower() in NO_ALBUMS
+
+
+def _is_left_out(path: Path, exclude: Sequence[str]) -> bool:
+    return _is_hidden(path.name) or is_excluded(path, exclude)
 
 
 def _reason(error: Exception) -> str:

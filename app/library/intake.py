@@ -18,7 +18,7 @@ from app.catalog.trash import Removal, Trash
 from app.errors import NotFound, PictureError, StorageUnavailable
 from app.library.timing import Step, Stopwatch, unmeasured
 from app.media import pictures
-from app.media.store import CHUNK, Incoming, Store
+from app.media.store import CHUNK, Incoming, Store, original_name
 from app.models import THUMBNAIL_WIDTHS, Image, Outcome, UploadResult
 
 log = logging.getLogger(__name__)
@@ -100,6 +100,11 @@ class Intake:
             incoming.write(data)
             return self.add(incoming, filename)
 
+    def is_whole(self, image_id: int) -> bool:
+        """Whether the original of a picture is here as it was handed in. It is read from end to end."""
+        image = self._images.get(image_id)
+        return image is not None and self._store.has_md5(original_name(image.md5, image.format), image.md5)
+
     def remove(self, image_id: int) -> Image:
         """Delete a picture for good: from every page and search at once, then its files. Raises `NotFound`."""
         image = self._images.get(image_id)
@@ -156,8 +161,8 @@ class Intake:
     def restore_thumbnails(self, md5: str, width: int) -> None:
         """This derivative is missing: have it made again, if it is one that a picture of ours is kept in."""
         image = self._images.by_md5(md5)
-        if image is None or not image.has_thumbnails:
-            return
+        if image is None or not image.has_thumbnails or self._store.size(md5, image.format) is None:
+            return  # without its original nothing can be made: it may lie on a disk that is not there just now
         if width in (size.name for size in pictures.derivative_sizes(image.width, image.height)):
             log.warning("thumbnails missing, made again id=%d", image.id)
             self._images.start_over([image.id])
@@ -188,13 +193,15 @@ class Intake:
         try:
             self._store.reach()  # now, rather than under the lock
             self._images.finish_removal(removal, unlink)
-        except StorageUnavailable as error:  # the picture is gone for everybody, its files go when they can be reached
+        except (StorageUnavailable, OSError) as error:
+            # The picture is gone for everybody; its files go when they can be reached, or whoever owns them lets them.
             log.warning("files of a removed picture are still there md5=%s reason=%s", removal.md5, error)
 
     def _adopt_unrecorded(self) -> list[UploadResult]:
         """Originals in their place without a row: a crash between the two, or a catalog that was lost."""
         found = dict(self._store.found_originals())
-        unknown = found.keys() - self._images.known_md5s(list(found))
+        deleted = {removal.md5 for removal in self._images.unfinished_removals()}
+        unknown = found.keys() - self._images.known_md5s(list(found)) - deleted
         return _reported(self._adopt_original(md5, found[md5]) for md5 in sorted(unknown))
 
     def _adopt_original(self, md5: str, format: str) -> UploadResult | None:

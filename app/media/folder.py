@@ -47,7 +47,7 @@ class Folder(Store):
         incoming = self.incoming()
         try:
             incoming.path.unlink()
-            os.link(source, incoming.path)
+            os.link(source.resolve(strict=True), incoming.path)  # a link to a link would be one
             incoming.read()
         except OSError:
             incoming.__exit__()

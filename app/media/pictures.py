@@ -26,6 +26,8 @@ from app.media import captions
 from app.models import THUMBNAIL_WIDTHS, Captions
 
 pillow_heif.register_heif_opener()
+Image.MAX_IMAGE_PIXELS = None
+"""Pillow's own limit would be lower than what a person may set: `_check_pixels` comes before any decoding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,11 +221,11 @@ def _opened(file: BinaryIO) -> Iterator[Image.Image]:
             raise
         except UnidentifiedImageError as error:
             raise PictureError(_not_a_picture(file)) from error
-        except Image.DecompressionBombError as error:
-            raise PictureError("The picture has far too many pixels.") from error
         except MemoryError as error:
             raise PictureError("Reading the picture takes more memory than is allowed.") from error
         except _DECODER_ERRORS as error:
+            if isinstance(error, OSError) and error.errno:  # of the system, not of a decoder
+                raise PictureError(f"The disk that holds the file fails: {error.strerror}.") from error
             raise PictureError(_damage(error)) from error
 
 
@@ -344,7 +346,10 @@ def _taken_at(picture: Image.Image) -> datetime | None:
         details = exif.get_ifd(ExifTags.IFD.Exif)
     except _DECODER_ERRORS:
         details = {}
-    for value in (details.get(ExifTags.Base.DateTimeOriginal), exif.get(ExifTags.Base.DateTime)):
+    original, digitized = (
+        details.get(tag) for tag in (ExifTags.Base.DateTimeOriginal, ExifTags.Base.DateTimeDigitized)
+    )
+    for value in (original, digitized, exif.get(ExifTags.Base.DateTime)):  # the last one: when it was last edited
         with suppress(ValueError, TypeError):
             return datetime.strptime(str(value).strip("\0 ")[:19], "%Y:%m:%d %H:%M:%S")
     return None

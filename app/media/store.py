@@ -169,8 +169,8 @@ class Store(ABC):
         """Give a finished file its final name. It survives a power cut when this returns."""
 
     def put_back(self, incoming: Incoming, format: str) -> bool:
-        """Make a file the original of a known picture if that is missing. Returns whether it was."""
-        missing = self.size(incoming.md5, format) is None
+        """Make a file the original of a known picture if that is missing, or was cut short. Returns whether it was."""
+        missing = self.size(incoming.md5, format) != incoming.bytes
         if missing:
             self.keep(incoming, format)
         return missing
@@ -286,15 +286,17 @@ def _thumbnails(md5: str, widths: tuple[int, ...]) -> list[str]:
     return [thumbnail_name(md5, width) for width in reversed(widths)]
 
 
-def copy_file(source: Store, target: Store, name: str) -> bool:
+def copy_file(source: Store, target: Store, name: str, size: int | None = None) -> bool:
     """Copy a file between stores. Returns whether it was new; a file of the same size is the same.
 
+    ``size``: bytes that it should have. What is there with so many is not given up for a source that was cut short.
     Raises `FileNotFoundError` if there is none.
     """
-    size = source.size_of(name)
-    if size is None:
+    found = source.size_of(name)
+    if found is None:
         raise FileNotFoundError(name)
-    if target.size_of(name) == size:
+    there = target.size_of(name)
+    if there is not None and there in (found, size):
         return False
     with source.file(name) as path:
         target.take_over(path, name)

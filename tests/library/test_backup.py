@@ -123,6 +123,20 @@ def test_a_missing_original_is_told_and_costs_the_others_nothing(rooms: Rooms, t
     assert make(rooms, tmp_path / "backup") == Copied(2, 1, ("red.jpg",))
 
 
+def test_a_whole_copy_is_not_given_up_for_a_damaged_original(rooms: Rooms, tmp_path: Path) -> None:
+    red, _ = rooms.add("red", "green")
+    rooms.add("blue")
+    rooms.intake.throw_away(red)
+    make(rooms, tmp_path / "backup")
+    before = tree(tmp_path / "backup")
+    for path in rooms.store.root.glob("??/*.jpeg"):
+        path.unlink()  # the backup may have hard links to these
+        path.write_bytes(b"")
+    assert make(rooms, tmp_path / "backup") == Copied(2, 0, (), ("blue.jpg", "green.jpg"))
+    assert tree(tmp_path / "backup") == before
+    assert make(rooms, tmp_path / "another").damaged == ("blue.jpg", "green.jpg")
+
+
 @pytest.mark.parametrize("moment", ["before the catalog", "before the old files go"])
 def test_a_backup_that_is_cut_off_leaves_the_older_one(
     rooms: Rooms, tmp_path: Path, moment: str, monkeypatch: pytest.MonkeyPatch

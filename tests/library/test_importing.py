@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from app.catalog.imports import Imports
-from app.errors import InvalidInput
+from app.errors import InvalidInput, StorageUnavailable
 from app.library.importing import Fate, Imported, Importer, Mode, Source, find_sources
+from app.media.store import Incoming
 from tests.library.conftest import Rooms
 from tests.pictures import picture, text_file, truncated, unique_pictures, with_facts
 
@@ -80,6 +81,26 @@ class TestFinding:
         for name in ("a.jpg", "b.png" if pattern == "*.png" else "b.jpg", "private/c.jpg"):
             put(disk / name, b"x")
         assert len(sources(disk, exclude=(pattern,))) == left
+
+    def test_what_is_hidden_or_thrown_away_is_left_alone_unless_it_is_named(self, disk: Path) -> None:
+        hidden = (
+            "@eaDir/1.jpg/SYNOPHOTO_THUMB_XL.jpg",
+            ".Trash-1000/files/2.jpg",
+            "$RECYCLE.BIN/3.jpg",
+            "#recycle/4.jpg",
+        )
+        for name in (*hidden, ".trashed-17-5.jpg", "._6.jpg", "7.jpg"):
+            put(disk / name, b"x")
+        members = dict.fromkeys(("__MACOSX/._8.jpg", ".hidden/9.jpg", "sub/._10.jpg", "11.jpg"), b"x")
+        archive(disk / "some.zip", members)
+        assert [source.filename for source in sources(disk)] == ["7.jpg", "11.jpg"]
+        assert [source.filename for source in sources(disk / ".Trash-1000", disk / "._6.jpg")] == ["2.jpg", "._6.jpg"]
+
+    def test_names_in_archives_are_read_as_they_were_meant(self, disk: Path) -> None:
+        """The Finder writes UTF-8 without saying so."""
+        made = archive(disk / "some.zip", {"Gr____e.jpg": b"x", "plain.jpg": b"x", "Größe.png": b"x"})
+        made.write_bytes(made.read_bytes().replace(b"Gr____e.jpg", "Größe.jpg".encode()))
+        assert [source.filename for source in sources(made)] == ["Größe.jpg", "plain.jpg", "Größe.png"]
 
     def test_a_path_that_is_not_there_is_told_at_once(self, disk: Path) -> None:
         with pytest.raises(InvalidInput, match="nowhere"):
@@ -210,6 +231,44 @@ class TestModes:
         list(importer.run(sources(disk), Mode.MOVE))
         assert not list(disk.iterdir())
 
+    def test_nothing_is_moved_away_while_the_original_here_is_damaged(
+        self, importer: Importer, rooms: Rooms, disk: Path
+    ) -> None:
+        path = put(disk / "red.jpg", picture("red"))
+        list(importer.run(sources(path)))
+        original = next((rooms.store.root).glob("??/*.jpeg"))
+        original.write_bytes(bytes(original.stat().st_size))
+        [told] = importer.run(sources(path), Mode.MOVE)
+        assert told.fate is Fate.DUPLICATE
+        assert "the original here is damaged" in told.reason
+        assert path.read_bytes() == picture("red")
+        original.write_bytes(b"")  # of another length it is put in its place at once
+        [told] = importer.run(sources(path), Mode.MOVE)
+        assert told.gone
+        assert original.read_bytes() == picture("red")
+
+    def test_a_link_to_a_file_becomes_a_link_to_what_it_means(
+        self, importer: Importer, rooms: Rooms, disk: Path, tmp_path: Path
+    ) -> None:
+        """Albums made of symbolic links, git-annex: the picture stays when its first place is given up."""
+        first = put(tmp_path / "elsewhere" / "red.jpg", picture("red"))
+        (disk / "red.jpg").symlink_to(first)
+        list(importer.run(sources(disk), Mode.LINK))
+        first.unlink()
+        [original] = rooms.store.root.glob("??/*.jpeg")
+        assert original.read_bytes() == picture("red")
+
+    def test_a_linked_file_that_is_being_written_is_not_taken(
+        self, importer: Importer, rooms: Rooms, disk: Path
+    ) -> None:
+        path = put(disk / "red.jpg", picture("red"))
+        found = sources(path)
+        put(path, picture("red") + b"more")
+        [told] = importer.run(found, Mode.LINK)
+        assert "it is being written to" in told.reason
+        assert rooms.images.counts().total == 0
+        assert path.exists()
+
     def test_links_take_no_room(self, importer: Importer, rooms: Rooms, disk: Path) -> None:
         path = put(disk / "red.jpg", picture("red"))
         list(importer.run(sources(disk), Mode.LINK))
@@ -231,6 +290,42 @@ class TestModes:
         [found] = rooms.store.found_originals()
         assert not rooms.store.original(*found).samefile(path)
         assert not list((rooms.store.root / ".incoming").iterdir())
+
+
+def test_a_full_disk_of_ours_is_no_fault_of_the_files(
+    importer: Importer, rooms: Rooms, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(disk / "blue.jpg", picture("blue"))
+    put(disk / "red.jpg", picture("red"))
+    running = importer.run(sources(disk))
+    assert next(running).fate is Fate.ADDED
+
+    def full(_incoming: Incoming, _data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patching:
+        patching.setattr(Incoming, "write", full)
+        with pytest.raises(StorageUnavailable, match="disk is full"):
+            next(running)
+    assert [result.fate for result in importer.run(sources(disk))] == [Fate.UNCHANGED, Fate.ADDED]
+
+
+@pytest.mark.parametrize("moment", [(1970, 1, 1), (1980, 1, 1)])
+def test_who_says_so_of_every_file_says_nothing_of_when_it_was_taken(
+    importer: Importer, rooms: Rooms, disk: Path, moment: tuple[int, int, int]
+) -> None:
+    path = put(disk / "red.jpg", picture("red"))
+    seconds = datetime(*moment).timestamp()
+    os.utime(path, (seconds, seconds))
+    made = archive(disk / "some.zip", {})
+    with zipfile.ZipFile(made, "w") as new:
+        new.writestr(zipfile.ZipInfo("blue.jpg"), picture("blue"))  # 1980, as many programs write it
+    list(importer.run(sources(disk)))
+    rooms.index()
+    taken = {image.filename: image.taken_at for image in rooms.images.newest(9)}
+    assert taken["red.jpg"] is None
+    assert taken["blue.jpg"] is not None
+    assert taken["blue.jpg"].year == datetime.now().year, "of the archive"
 
 
 class TestArchives:

@@ -237,6 +237,37 @@ def test_nothing_is_restored_for_a_stranger_or_a_picture_still_to_come(rooms: Ro
     assert rooms.images.counts() == Counts(pending=1)
 
 
+def test_without_its_original_a_picture_is_left_as_it_is(rooms: Rooms) -> None:
+    """Its disk may not be mounted just now."""
+    (image_id,) = rooms.add("red")
+    rooms.index()
+    rooms.store.thumbnail(md5(RED), 256).unlink()
+    rooms.store.original(md5(RED), "jpeg").unlink()
+    rooms.intake.restore_thumbnails(md5(RED), 256)
+    assert rooms.image(image_id).state is ImageState.INDEXED
+
+
+def test_files_that_can_not_be_taken_away_hold_up_no_others(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that belongs to root, since somebody once imported as root."""
+    red, green = rooms.add("red", "green")
+    unlink = Path.unlink
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if path.name == f"{md5(RED)}.jpeg":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patching:
+        patching.setattr(Path, "unlink", refuse)
+        rooms.intake.remove(red)
+        rooms.intake.remove(green)
+        rooms.intake.recover()
+    assert [path.stem for path in rooms.store.root.glob("??/*.jpeg")] == [md5(RED)]
+    assert rooms.images.counts().total == 0
+    rooms.intake.recover()
+    assert list(rooms.store.root.glob("??/*.jpeg")) == []
+
+
 def test_a_width_that_a_picture_never_has_is_not_missing(rooms: Rooms) -> None:
     (image_id,) = rooms.add("red")
     rooms.index()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import math
 import re
@@ -182,6 +183,13 @@ def test_a_moment_that_is_none_is_left_out(moment: str, path: Path) -> None:
     assert prepared(path, with_facts(moment)).taken_at is None
 
 
+def test_a_scan_stands_under_the_day_of_the_scan_and_not_of_a_later_edit(path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.DateTime] = "2021:01:02 03:04:05"
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeDigitized] = "2009:08:07 06:05:04"
+    assert prepared(path, picture("red", exif=exif)).taken_at == datetime(2009, 8, 7, 6, 5, 4)
+
+
 def test_the_camera_is_short_and_printable(path: Path) -> None:
     camera = prepared(path, with_facts(make="H\nalden\x07", model="R" * 500)).camera
     assert camera is not None
@@ -261,6 +269,25 @@ def test_a_file_that_is_cut_short_is_called_so(name: str, path: Path) -> None:
     path.write_bytes(FAILED_FILES[name])
     with pytest.raises(PictureError, match=r"cut short|damaged"):
         prepare(path, MAX_PIXELS)
+
+
+def test_a_limit_above_pillows_own_holds(path: Path) -> None:
+    """200 megapixels, as phones take them."""
+    path.write_bytes(files.png_of_grey_bits(16_320, 12_240, rows=0))
+    assert identify(path, 300_000_000).width == 16_320
+    with pytest.raises(PictureError, match="the limit is 190 megapixels"):
+        identify(path, 190_000_000)
+
+
+def test_a_disk_that_fails_is_no_damage_of_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.write_bytes(picture("red"))
+
+    def fail(*_file: object, **_options: object) -> Image.Image:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(PictureError, match="The disk that holds the file fails: Input/output error"):
+        identify(path, MAX_PIXELS)
 
 
 def test_the_limit_of_pixels_is_a_limit(path: Path) -> None:
