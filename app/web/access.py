@@ -143,6 +143,8 @@ def _sign_in_first(scope: Scope, headers: Headers) -> Response:
     """A redirect where a person looks at the answer; a plain refusal for scripts, pictures and programs."""
     if path_inside(scope).startswith(API):
         return _problem(401, "Sign in first", WHAT_TO_DO)
+    if scope["method"] == "POST" and "text/html" in headers.get("accept", ""):  # a form, whose page is still open
+        return RedirectResponse(f"{prefix_of(scope)}/login", 303, headers={"Cache-Control": "no-store"})
     if (
         path_inside(scope) == METRICS
         or scope["method"] != "GET"

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from app.errors import InvalidInput, ModelNotReady, ModelUnavailable, NotFound
 from app.library.library import Library
 from app.models import Results
-from app.web.rendering import ComparePage, ModelsPage, Renderer, Side, ranked_tiles
+from app.web.rendering import ComparePage, ModelsPage, Renderer, Side, tiles_of
 
 COMPARED = 12
 """Pictures of each model that stand side by side."""
@@ -47,7 +47,7 @@ class ModelPages:
             return self._renderer.page(request, page, 503)
         except (InvalidInput, NotFound, ModelUnavailable) as error:
             return self._renderer.page(request, ComparePage(status, q, complaint=str(error)), _code(error))
-        return self._renderer.page(request, ComparePage(status, q, _sides(q, both)))
+        return self._renderer.page(request, ComparePage(status, q, _sides(both)))
 
     def use(self, request: Request, name: Annotated[str, Query(max_length=500)]) -> RedirectResponse:
         self._library.chooser.use_listed(name)
@@ -69,11 +69,12 @@ def _to_models(request: Request) -> RedirectResponse:
     return RedirectResponse(f"{request.scope.get('root_path', '')}/models", 303)
 
 
-def _sides(query: str, both: tuple[Results, Results]) -> tuple[Side, ...]:
+def _sides(both: tuple[Results, Results]) -> tuple[Side, ...]:
     found = [{match.image.id for match in results.matches} for results in both]
     shared = len(found[0] & found[1])
     return tuple(
-        Side(results.model, ranked_tiles(results.matches, {"q": query}), results.relevant, shared) for results in both
+        Side(results.model, tiles_of(match.image for match in results.matches), results.relevant, shared)
+        for results in both
     )
 
 

@@ -223,7 +223,7 @@ class Pages:
     ) -> HTMLResponse:
         image = self._get(image_id)
         if rank is not None and (q.strip() or like is not None or picture):
-            back, previous_url, next_url = self._place_in_results(q, like, rank, picture)
+            back, previous_url, next_url = self._place_in_results(image_id, q, like, rank, picture)
         else:
             back, previous_url, next_url = self._place_in_gallery(image, order)
         page = ImagePage(
@@ -323,17 +323,21 @@ class Pages:
         return f"/{listed}", newer_url, older_url
 
     def _place_in_results(
-        self, query: str, like: int | None, rank: int, picture: str
+        self, image_id: int, query: str, like: int | None, rank: int, picture: str
     ) -> tuple[str, str | None, str | None]:
-        """URLs of the results page, and of the pictures before and after the one at ``rank``."""
+        """URLs of the results page, and of the pictures before and after this one.
+
+        It stood at ``rank`` when its tile was made: others may have come or gone since.
+        """
         listed = listed_by(query, picture) if like is None else {"like": str(like)}
-        back = _search_url(listed, rank // self._page_size + 1)
-        first = max(rank - 1, 0)
+        first = max(rank - self._page_size, 0)
         try:
-            around = self._find(query, like, first, rank + 2 - first, picture).matches
+            around = self._find(query, like, first, rank + self._page_size + 1 - first, picture).matches
         except (EngineUnavailable, InvalidInput, ModelNotReady, ModelUnavailable, NotFound):
-            return back, None, None
+            return _search_url(listed, rank // self._page_size + 1), None, None
         by_rank = dict(enumerate(around, start=first))
+        rank = next((place for place, match in by_rank.items() if match.image.id == image_id), rank)
+        back = _search_url(listed, rank // self._page_size + 1)
         return back, _ranked_url(by_rank, rank - 1, listed), _ranked_url(by_rank, rank + 1, listed)
 
     def _page_of(self, images: list[Image]) -> tuple[tuple[Image, ...], bool]:

@@ -18,6 +18,8 @@ const mark = box => document.querySelector("[data-search]")?.toggleAttribute("da
 document.addEventListener("paste", event => {
   const files = [...event.clipboardData.files]
   if (!files.length) return
+  // Office programs put a picture of the text beside the text.
+  if (event.target.closest?.("input, textarea") && ["text/plain", "text/html"].every(type => event.clipboardData.types.includes(type))) return
   event.preventDefault()
   if (document.querySelector("[data-upload-form]")) take(files)
   else searchBy(files[0])

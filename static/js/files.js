@@ -4,11 +4,16 @@ export function carriesFiles(event) {
   return event.dataTransfer?.types.includes("Files")
 }
 
+// `unreadable` of the answer: how many files or folders the browser may not read. They cost themselves.
 export async function droppedFiles(transfer) {
   const entries = [...transfer.items].map(item => item.webkitGetAsEntry?.()).filter(Boolean)
   if (!entries.length) return [...transfer.files]
-  return (await Promise.all(entries.map(filesOf))).flat()
+  const found = (await Promise.all(entries.map(readable))).flat()
+  const files = found.filter(Boolean)
+  return Object.assign(files, { unreadable: found.length - files.length })
 }
+
+const readable = entry => filesOf(entry).catch(() => [null])
 
 async function filesOf(entry) {
   if (entry.name.startsWith(".")) return []
@@ -20,5 +25,5 @@ async function filesOf(entry) {
     if (!some.length) break // a folder is read about a hundred names at a time
     inside.push(...some)
   }
-  return (await Promise.all(inside.map(filesOf))).flat()
+  return (await Promise.all(inside.map(readable))).flat()
 }

@@ -3,17 +3,18 @@ import { lookAhead, picturePage } from "./neighbours.js"
 import { announce, isPlainClick } from "./page.js"
 
 const dialog = document.querySelector("[data-lightbox]")
-const title = document.title
-let latest
+const status = dialog.querySelector("[data-announce]") // live regions outside a modal dialog are not heard
+let title, latest
 
 async function show(url) {
   latest = url
   const page = await picturePage(url).catch(() => null)
   const picture = page?.querySelector("[data-picture]")
-  if (!picture) return location.assign(url)
   if (latest !== url) return
+  if (!picture) return location.assign(url)
   const held = dialog.contains(document.activeElement) && document.activeElement.rel
-  dialog.replaceChildren(document.importNode(picture, true))
+  if (!dialog.open) title = document.title
+  dialog.replaceChildren(document.importNode(picture, true), status)
   dialog.setAttribute("aria-label", document.title = page.title)
   if (dialog.open) announce(picture.querySelector("h1").textContent)
   else dialog.showModal()
@@ -24,7 +25,7 @@ async function show(url) {
 }
 
 function open(url) {
-  if (dialog.open) history.replaceState({ lightbox: true }, "", url)
+  if (dialog.open || history.state?.lightbox) history.replaceState({ lightbox: true }, "", url)
   else history.pushState({ lightbox: true }, "", url)
   show(url)
 }
@@ -32,7 +33,7 @@ function open(url) {
 function closed() {
   const id = dialog.querySelector("[data-picture]")?.dataset.picture
   latest = null
-  dialog.replaceChildren()
+  dialog.replaceChildren(status)
   document.title = title
   if (history.state?.lightbox) history.back()
   document.querySelector(`main [data-tile="${id}"] a`)?.focus()
@@ -49,7 +50,10 @@ if (!document.querySelector("main [data-picture]")) {
   dialog.addEventListener("close", closed)
   addEventListener("popstate", event => {
     if (event.state?.lightbox) show(location.href)
-    else if (dialog.open) dialog.close()
+    else {
+      latest = null
+      if (dialog.open) dialog.close()
+    }
   })
 } else {
   // Reached by reloading an address that a lightbox had set: the entries around it belong to another page.

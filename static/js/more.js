@@ -25,7 +25,9 @@ function append(pager, page) {
   const fold = page.querySelector("[data-uncertain]")
   if (fold && !pager.closest("[data-uncertain]")) fold.open = false
   else fold?.replaceWith(...fold.querySelectorAll(".group, [data-more]")) // more of the fold that is open already
-  for (const group of page.querySelectorAll(":not([data-uncertain]) > .group")) join(pager, group)
+  for (const group of page.querySelectorAll(":not([data-uncertain]) > .group")) {
+    if (group.querySelector(".tile")) join(pager, group)
+  }
   const next = page.querySelector("[data-uncertain], [data-more]")
   if (next) pager.replaceWith(next)
   else pager.remove()

@@ -5,6 +5,9 @@ let pages = new Map() // address → promise of its page
 
 export const picturePage = url => pages.get(url) ?? fetchPage(url)
 
+// What was fetched knows nothing of a picture that was deleted, or brought back, since.
+export function forget() { pages = new Map() }
+
 export function lookAhead(urls) {
   pages = new Map(urls.map(url => [url, picturePage(url)]))
   for (const page of pages.values()) page.then(preload, () => {})

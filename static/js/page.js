@@ -11,7 +11,9 @@ export async function fetchPage(url, { signal, fragment = false, errors = false 
 // Said once by a screen reader; nothing to see.
 export function announce(text) {
   const words = text?.trim().replace(/\s+/g, " ")
-  if (words) document.querySelector("[data-announce]").textContent = words
+  if (!words) return
+  const region = document.querySelector("dialog[open] [data-announce]") ?? document.querySelector("body > [data-announce]")
+  region.textContent = words
 }
 
 export function isPlainClick(event) {

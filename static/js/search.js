@@ -28,18 +28,23 @@ async function show(url, patient = false) {
   })
   if (patient && page.querySelector("[data-complaint]")) await new Promise(rest => setTimeout(rest, 1000))
   signal.throwIfAborted()
+  const fresh = page.querySelector("main")
+  if (!fresh) throw new Error(`${url} is answered, but with no page of ours`) // signed out, or a proxy in between
   const filtering = main.querySelector("[data-filters]")?.open
   shown = url
-  main.replaceChildren(...page.querySelector("main").childNodes)
+  main.replaceChildren(...fresh.childNodes)
   if (filtering) main.querySelector("[data-filters]")?.setAttribute("open", "")
   document.title = page.title
   announce(main.querySelector("[data-found]")?.textContent ?? main.querySelector(".empty-title")?.textContent)
   lookAgain(url)
 }
 
-// Without scripts the page says this in its head.
+// Without scripts the page says this in its head. Who reads or fills something in is not disturbed.
+const inUse = () => scrollY > 0 || document.querySelector("dialog[open], main [data-filters][open], main :focus")
+
 function lookAgain(url) {
-  if (main.querySelector("[data-waiting]")) timer = setTimeout(() => show(url).catch(ignore), 2000)
+  if (!main.querySelector("[data-waiting]")) return
+  timer = setTimeout(() => inUse() ? lookAgain(url) : show(url).catch(ignore), 2000)
 }
 
 async function type() {
@@ -47,6 +52,7 @@ async function type() {
   if (url === shown) running?.abort()
   if (url === shown || !input.value.trim()) return main.removeAttribute("aria-busy")
   await show(url, true)
+  scrollTo(0, 0)
   history.replaceState(null, "", url)
 }
 
@@ -60,7 +66,14 @@ if (live) {
     event.preventDefault()
     const url = wanted()
     if (url === committed) return
-    if (url !== shown) await show(url).catch(() => form.submit())
+    if (url !== shown) {
+      try {
+        await show(url)
+      } catch (error) {
+        return error.name === "AbortError" ? undefined : form.submit() // aborted: something newer was asked for
+      }
+      scrollTo(0, 0)
+    }
     history.replaceState(null, "", committed)
     history.pushState(null, "", url)
     committed = url

@@ -28,8 +28,11 @@ async function refresh() {
 
 function swap(tile, answer) {
   const focused = tile.contains(document.activeElement)
+  const link = answer.querySelector("a"), words = tile.querySelector(".tile-words")
+  link.href = tile.querySelector("a").href // it stays in the list it stands in
+  if (words) link.append(words)
   tile.replaceWith(answer)
-  if (focused) answer.querySelector("a").focus()
+  if (focused) link.focus()
 }
 
 async function loop() {

@@ -18,11 +18,13 @@ const transfer = new Transfer(panel.dataset.api, {
 
 function start(files) {
   if (!files.length) return
+  document.querySelector("dialog[open]")?.close() // nothing is to be seen behind it
   if (!transfer.busy) {
     cancelled = false
     counts = { added: 0, duplicate: 0, rejected: 0, failed: 0 }
     addEventListener("beforeunload", ask)
   }
+  counts.failed += files.unreadable ?? 0
   part("title").textContent = "Adding pictures"
   panel.hidden = part("cancel").hidden = false
   part("close").hidden = part("gallery").hidden = true
@@ -39,8 +41,14 @@ function draw() {
 
 function list(file, result) {
   counts[result.outcome] += 1
-  part("outcomes").prepend(outcomeRow(panel, file, result, again => start([again])))
+  part("outcomes").prepend(outcomeRow(panel, file, result, again))
   if (result.outcome === "added") document.dispatchEvent(new CustomEvent("glimpse:added"))
+}
+
+function again(file) {
+  if (transfer.busy) counts.failed -= 1 // else all is counted anew
+  start([file])
+  part("cancel").focus()
 }
 
 function finish() {
@@ -50,7 +58,8 @@ function finish() {
   announce(part("title").textContent = told.join(" · ") || "Nothing added")
   part("close").hidden = false
   part("cancel").hidden = true
-  part("gallery").hidden = !counts.added || Boolean(document.querySelector("[data-gallery$='order=added']"))
+  const shown = document.querySelector("[data-gallery$='order=added']") && scrollY < innerHeight
+  part("gallery").hidden = !counts.added || Boolean(shown)
   document.dispatchEvent(new CustomEvent("glimpse:finished"))
 }
 
@@ -58,8 +67,10 @@ document.addEventListener("glimpse:files", event => start(event.detail))
 part("cancel").addEventListener("click", () => {
   cancelled = true
   transfer.cancel()
+  part("close").focus()
 })
 part("close").addEventListener("click", () => {
   panel.hidden = true
   part("outcomes").replaceChildren()
+  document.querySelector("main").focus({ preventScroll: true })
 })

@@ -23,6 +23,7 @@ PATHS = (
     "/search?q=type:gif+camera:none",
     "/search?like=1",
     "/images/1",
+    "/models",
     "/add",
     "/problems",
     "/status",

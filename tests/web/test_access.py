@@ -80,6 +80,12 @@ def test_nothing_of_the_library_is_given_to_a_stranger(glimpse: Glimpse, strange
     assert shut > 20
 
 
+def test_a_form_that_is_sent_after_signing_out_leads_to_where_to_sign_in(stranger: TestClient) -> None:
+    sent = stranger.post("/images/1/delete", headers={**FROM_A_PAGE, "Accept": "text/html,*/*;q=0.8"})
+    assert (sent.status_code, sent.headers["location"]) == (303, "/login")
+    assert stranger.post("/images/1/delete", headers=FROM_A_PAGE | {"Accept": "*/*"}).status_code == 401
+
+
 def test_without_a_password_everybody_is_let_in(glimpse: Glimpse) -> None:
     assert glimpse.client.get("/").status_code == 200
     assert glimpse.client.get("/login", follow_redirects=False).headers["location"] == "/"

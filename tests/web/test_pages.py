@@ -359,6 +359,14 @@ class TestAPicture:
             address = html.link("next") or ""
         assert seen == order
 
+    def test_finds_its_neighbours_also_where_others_came_or_went_since(self, many: Glimpse) -> None:
+        order = together(following(many, "/search?q=something+red"))
+        at = 5
+        for stale in (0, 3, 8):
+            html = page(many.client.get(f"/images/{order[at]}?q=something+red&rank={stale}"))
+            assert (html.link("prev") or "").startswith(f"/images/{order[at - 1]}?")
+            assert (html.link("next") or "").startswith(f"/images/{order[at + 1]}?")
+
     def test_tells_its_facts(self, single: Glimpse) -> None:
         words = page(single.client.get(f"/images/{ids(single)[0]}")).words
         for fact in ("rose.jpg", "64 × 48", "JPEG", "4 May 2021, 12:30", "Halden R2"):
