@@ -161,6 +161,16 @@ def halve(folder: Path) -> None:
             path.write_text(json.dumps(settings | {"dtype": "float32"}, indent=2) + "\n")
 
 
+def average(folder: Path, other: Path) -> None:
+    """Halfway between two models, of which one was trained on from the other: surer of pictures unlike those it was
+    trained on than either end, https://arxiv.org/abs/2109.01903
+    """
+    for path in folder.rglob("*.safetensors"):
+        ours, theirs = load_file(path), load_file(other / path.relative_to(folder))
+        mean = {k: v.float().lerp(theirs[k].float(), 0.5).to(v.dtype) for k, v in ours.items()}
+        save_file(mean, path, metadata={"format": "pt"})
+
+
 def name_processor(folder: Path) -> None:
     """Asks for the Pillow processor by name: it needs no torchvision, and transformers does not have to say so."""
     path = folder / "image_0_Transformer" / "preprocessor_config.json"
@@ -168,8 +178,11 @@ def name_processor(folder: Path) -> None:
     path.write_text(json.dumps(settings, indent=2) + "\n")
 
 
-def export(work: Path, to: Path) -> None:
-    """Gathers the averaged picture network, its text map and the text tower from `work` into the folder `to`."""
+def export(work: Path, to: Path, average_with: Path | None = None) -> None:
+    """Gathers the averaged picture network, its text map and the text tower from `work` into the folder `to`.
+
+    `average_with`: an exported model; the mean of both is written (see `average`).
+    """
     network, text_map = read_trained(work / "picture.pt")
     with tempfile.TemporaryDirectory() as scratch:
         routes = {
@@ -179,6 +192,8 @@ def export(work: Path, to: Path) -> None:
         model = SentenceTransformer(modules=[Router(routes, default_route="text"), Normalize()], device="cpu")  # type: ignore[arg-type]
         model.save_pretrained(str(Path(scratch) / "whole"), create_model_card=False)
         halve(Path(scratch) / "whole")
+        if average_with:
+            average(Path(scratch) / "whole", average_with)
         name_processor(Path(scratch) / "whole")
         card = (to / "README.md").read_text() if (to / "README.md").exists() else None
         shutil.rmtree(to, ignore_errors=True)
@@ -191,8 +206,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder that holds picture.pt and tower.pt")
     parser.add_argument("--to", type=Path, required=True, help="folder of the bundled model")
+    parser.add_argument("--average-with", type=Path, help="model that training began with: halfway from it is written")
     arguments = parser.parse_args()
-    export(arguments.work, arguments.to)
+    export(arguments.work, arguments.to, arguments.average_with)
     size = sum(path.stat().st_size for path in arguments.to.rglob("*") if path.is_file())
     print(f"{arguments.to}: {size / 1e6:.1f} MB")
 
