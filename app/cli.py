@@ -22,7 +22,7 @@ from app.config import Settings
 from app.entry import read_settings as _settings
 from app.entry import tell_error
 from app.entry import told as _told
-from app.errors import GlimpseError
+from app.errors import GlimpseError, StorageUnavailable
 from app.model_commands import models, reindex
 from app.models import ExportFormat, Scope
 
@@ -300,17 +300,20 @@ def import_(
         found = list(find_sources(paths, exclude or [], settings.images))
     results = [item for item in found if isinstance(item, Imported)]
     sources = [item for item in found if not isinstance(item, Imported)]
-    mode = Mode.MOVE if move else Mode.LINK if link else Mode.COPY
+    mode, failure = Mode.MOVE if move else Mode.LINK if link else Mode.COPY, ""
     with (
         _told(),
         create_importer(settings) as importer,
         until_interrupted() as interrupted,
         closing(importer.run(sources, mode, dry_run)) as running,  # however it ends, what was learned is kept
     ):
-        for result in with_progress(running, len(sources)):
-            results.append(result)
-            if interrupted.is_set():
-                break
+        try:
+            for result in with_progress(running, len(sources)):
+                results.append(result)
+                if interrupted.is_set():
+                    break
+        except StorageUnavailable as error:  # what became of the others is told all the same
+            failure = str(error)
     tell_import(results, dry_run)
     if not dry_run:
         _write_report(report or settings.index / "last-import.tsv", results)
@@ -318,7 +321,9 @@ def import_(
     typer.echo(in_words(fates) + (" (dry run: nothing was done)" if dry_run else "") + ".", err=True)
     if interrupted.is_set():
         typer.echo("Interrupted. The same command goes on from here.", err=True)
-    if interrupted.is_set() or fates[Fate.PROBLEM]:
+    if failure:
+        typer.echo(failure, err=True)
+    if failure or interrupted.is_set() or fates[Fate.PROBLEM]:
         raise typer.Exit(1)
 
 

@@ -56,4 +56,5 @@ class CatalogUnavailable(GlimpseError):
 
 
 class StorageUnavailable(GlimpseError):
-    """The object store can't be reached; the message says why. Nothing is lost, and asking again makes sense."""
+    """Where pictures lie can't be reached or written to; the message says why. Nothing is lost, and asking again makes
+    sense."""

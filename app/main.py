@@ -330,7 +330,7 @@ def check_pictures(settings: Settings) -> None:
         raise StorageUnavailable(
             f"The library has {pictures:,} picture{'' if pictures == 1 else 's'}, and not one file of them lies in "
             f"{store.place}. Is its disk mounted? If they are lost, bring them back with `python run.py import FOLDER`"
-            ", or a backup with `python run.py restore FOLDER`."
+            ", or move the folder index away and bring a backup back with `python run.py restore FOLDER`."
         )
 
 

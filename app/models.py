@@ -161,7 +161,7 @@ class Results:
     engine_away: bool = False
     """… because the vector engine does not answer; else it is the model that can't."""
     at_least: bool = False
-    """There are more than ``relevant``: of all pictures with these words, only so many are looked at."""
+    """There may be more than ``relevant``: of all pictures with these words, only so many are looked at."""
 
 
 @dataclass(frozen=True, slots=True)

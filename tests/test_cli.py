@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -21,6 +22,7 @@ from app.cli import cli
 from app.config import Settings
 from app.main import create_worker
 from app.media.folder import Folder
+from app.media.store import Incoming
 from app.terminal import until_interrupted
 from tests.encoders import ColourEncoder
 from tests.pictures import picture
@@ -265,6 +267,27 @@ class TestImport:
         assert "1 added. Interrupted. The same command goes on from here." in told
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         assert "2 added, 1 imported before." in invoke(*data, "import", str(tmp_path / "disk"))
+
+    def test_a_disk_that_is_full_ends_it_with_the_report_of_what_came_in(
+        self, ran: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        data = ("--data", str(tmp_path / "data"))
+        (tmp_path / "disk").mkdir()
+        for colour in ("red", "green"):
+            (tmp_path / "disk" / f"{colour}.jpg").write_bytes(picture(colour))
+        write = Incoming.write
+
+        def until_full(incoming: Incoming, data: bytes) -> None:
+            if list((tmp_path / "data" / "images").glob("??/*.jpeg")):
+                raise OSError(errno.ENOSPC, "No space left on device")
+            write(incoming, data)
+
+        with monkeypatch.context() as patching:
+            patching.setattr(Incoming, "write", until_full)
+            told = invoke(*data, "import", str(tmp_path / "disk"), code=1)
+        assert "1 added. The library's disk is full" in told
+        assert "green.jpg" in (tmp_path / "data" / "index" / "last-import.tsv").read_text()
+        assert "1 added, 1 imported before." in invoke(*data, "import", str(tmp_path / "disk"))
 
     def test_a_second_interruption_is_not_waited_for(self) -> None:
         with until_interrupted() as interrupted:

@@ -133,8 +133,9 @@ class Images:
 
         ``place`` puts the file where it belongs. It runs while nobody else adds or removes this picture, just before
         the row is written: so no removal can take the new file away, and no row ever stands without its file. For a
-        picture that is known, by its format, ``put_back`` does so if its file is missing, and tells whether it was: if
-        the picture had failed, it is tried again. One that is in the trash comes back from there, under its id.
+        picture that is known, by its format, ``put_back`` does so if its file is missing or cut short, and says whether
+        it was: if the picture had failed, it is tried again. One that is in the trash comes back from there, under its
+        id.
         """
         with self._database.writing() as connection:
             take_turn(connection, new.md5)

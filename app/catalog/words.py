@@ -126,10 +126,11 @@ class Words:
     def search(
         self, query: str, conditions: Sequence[Condition] = (), oldest_first: bool | None = None
     ) -> list[WordHit]:
-        """Pictures that have all words of ``query`` and meet the conditions, best first, at most `MOST_HITS`.
+        """Pictures that have all words of ``query`` and meet the conditions, best first.
 
         First those it names, then those with whole words, then those where it says more of the text; newer ones first.
-        Where there are more, the newest ones are taken; with ``oldest_first``, the first ones in that order of dates.
+        Where there are more than `MOST_HITS`, the newest ones are taken; with ``oldest_first``, the first ones in that
+        order of dates, as many whole words and as many beginnings.
         """
         phrases = phrases_of(query)
         if not phrases or len(phrases) > MOST_WORDS:

@@ -143,9 +143,9 @@ def _copy_files(
     pictures, new, missing, damaged, gone = 0, 0, [], [], []
     for image in Health(copy).pictures():
         try:
-            new += copy_file(store, target, original_name(image.md5, image.format), image.bytes)
-            if store.size(image.md5, image.format) != image.bytes:
-                damaged.append(image.filename)
+            size, was_new = copy_file(store, target, original_name(image.md5, image.format), image.bytes)
+            new += was_new
+            damaged += [image.filename] if size != image.bytes else []
         except FileNotFoundError:
             if not is_known(image.md5):
                 gone.append(image.id)

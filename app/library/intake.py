@@ -103,7 +103,10 @@ class Intake:
     def is_whole(self, image_id: int) -> bool:
         """Whether the original of a picture is here as it was handed in. It is read from end to end."""
         image = self._images.get(image_id)
-        return image is not None and self._store.has_md5(original_name(image.md5, image.format), image.md5)
+        try:
+            return image is not None and self._store.has_md5(original_name(image.md5, image.format), image.md5)
+        except OSError:  # it can't be read
+            return False
 
     def remove(self, image_id: int) -> Image:
         """Delete a picture for good: from every page and search at once, then its files. Raises `NotFound`."""

@@ -107,7 +107,7 @@ class Mover:
         new = False
         try:
             if there.size(original.md5, original.format) is None:
-                new = copy_file(self._source, self._target, original_name(original.md5, original.format))
+                _, new = copy_file(self._source, self._target, original_name(original.md5, original.format))
             for width in original.widths:
                 if not there.has_thumbnail(original.md5, width):
                     copy_file(self._source, self._target, thumbnail_name(original.md5, width))

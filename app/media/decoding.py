@@ -36,17 +36,21 @@ SECRET_SETTINGS = ("AWS_", "GLIMPSE_", "PG")
 TASKS_PER_PROCESS = 1000
 """A process is replaced after this many pictures, so that what a decoder leaks does not add up."""
 
+JUMP_SECONDS = 1.0
+"""By so much the two clocks never part while a machine is awake and its time is right."""
+
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class _Task(Generic[T]):
-    """``scheduled``: by the clock that stands still while the machine sleeps. The pool goes by the other one."""
+    """``scheduled``: when, by the clock of the wall that the pool goes by, and by the one that stands still while the
+    machine sleeps."""
 
     work: Callable[..., T]
     argument: Path | bytes
     future: ProcessFuture[T]
-    scheduled: float
+    scheduled: tuple[float, float]
 
 
 class Decoder:
@@ -101,13 +105,14 @@ class Decoder:
                 self._stop()
                 self._pool = self._new_pool()
                 future = self._pool.schedule(work, args=[argument, self._max_pixels], timeout=self._seconds)
-        return _Task(work, argument, future, time.monotonic())
+        return _Task(work, argument, future, _now())
 
     def _result(self, task: _Task[T]) -> T:
         try:
             return task.future.result()
         except FutureTimeout as error:
-            if time.monotonic() - task.scheduled < self._seconds:
+            wall, awake = (now - then for now, then in zip(_now(), task.scheduled, strict=True))
+            if wall - awake > JUMP_SECONDS:
                 log.info("the clock jumped or the machine slept, a picture is read again")
                 return self._result(self._schedule(task.work, task.argument))
             raise PictureError(f"Reading the picture takes longer than {self._seconds:g} seconds.") from error
@@ -129,6 +134,10 @@ class Decoder:
     def _stop(self) -> None:
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
+
+
+def _now() -> tuple[float, float]:
+    return time.time(), time.monotonic()
 
 
 def _give_up_rights() -> None:

@@ -6,6 +6,7 @@ may be killed (`app.media.decoding`). Formats are decided by content, and only t
 
 from __future__ import annotations
 
+import errno
 import io
 import math
 import struct
@@ -224,7 +225,7 @@ def _opened(file: BinaryIO) -> Iterator[Image.Image]:
         except MemoryError as error:
             raise PictureError("Reading the picture takes more memory than is allowed.") from error
         except _DECODER_ERRORS as error:
-            if isinstance(error, OSError) and error.errno:  # of the system, not of a decoder
+            if isinstance(error, OSError) and error.errno == errno.EIO:
                 raise PictureError(f"The disk that holds the file fails: {error.strerror}.") from error
             raise PictureError(_damage(error)) from error
 

@@ -286,8 +286,8 @@ def _thumbnails(md5: str, widths: tuple[int, ...]) -> list[str]:
     return [thumbnail_name(md5, width) for width in reversed(widths)]
 
 
-def copy_file(source: Store, target: Store, name: str, size: int | None = None) -> bool:
-    """Copy a file between stores. Returns whether it was new; a file of the same size is the same.
+def copy_file(source: Store, target: Store, name: str, size: int | None = None) -> tuple[int, bool]:
+    """Copy a file between stores. Returns its bytes and whether it was new; a file of the same size is the same.
 
     ``size``: bytes that it should have. What is there with so many is not given up for a source that was cut short.
     Raises `FileNotFoundError` if there is none.
@@ -297,7 +297,7 @@ def copy_file(source: Store, target: Store, name: str, size: int | None = None) 
         raise FileNotFoundError(name)
     there = target.size_of(name)
     if there is not None and there in (found, size):
-        return False
+        return found, False
     with source.file(name) as path:
         target.take_over(path, name)
-    return True
+    return found, True

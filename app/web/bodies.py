@@ -155,7 +155,9 @@ class SearchBody(BaseModel):
     indexed: int = Field(description="Pictures that can be found so far.")
     total: int = Field(description="Pictures in the library.")
     matches: int | None = Field(description="Strong and likely matches, on all pages.")
-    at_least: bool = Field(description="More pictures than `matches` says have these words in their names.")
+    at_least: bool = Field(
+        description="More pictures than `matches` says may have these words in their names or captions."
+    )
     results: list[MatchBody]
     next: str | None = Field(description="Path of the next page.")
     picture: str | None = Field(

@@ -7,7 +7,8 @@ const part = () => main.querySelector("[data-follow]")
 const inUse = () => main.querySelector(":focus") || document.querySelector("dialog[open]")
 
 async function follow() {
-  const fresh = (await fetchPage(location.href)).querySelector("main")
+  const fresh = (await fetchPage(location.href, { errors: true })).querySelector("main")
+  if (!fresh) return location.reload() // signed out, say
   const after = fresh.querySelector("[data-follow]")
   if (after && part()) part().replaceWith(after)
   else if (!inUse()) main.replaceChildren(...fresh.childNodes)

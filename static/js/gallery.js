@@ -20,5 +20,7 @@ if (main) {
     stale = true
     if (Date.now() - last > 3000) refresh().catch(ignore)
   })
-  document.addEventListener("glimpse:finished", () => { if (stale) refresh().catch(ignore) })
+  const follow = () => { if (stale) refresh().catch(ignore) }
+  document.addEventListener("glimpse:finished", follow)
+  document.querySelector("[data-lightbox]").addEventListener("close", follow)
 }

@@ -17,7 +17,7 @@ const transfer = new Transfer(panel.dataset.api, {
 })
 
 function start(files) {
-  if (!files.length) return
+  if (!files.length && !files.unreadable) return
   document.querySelector("dialog[open]")?.close() // nothing is to be seen behind it
   if (!transfer.busy) {
     cancelled = false
@@ -40,13 +40,14 @@ function draw() {
 }
 
 function list(file, result) {
-  counts[result.outcome] += 1
-  part("outcomes").prepend(outcomeRow(panel, file, result, again))
+  const counted = counts
+  counted[result.outcome] += 1
+  part("outcomes").prepend(outcomeRow(panel, file, result, file => again(file, counted)))
   if (result.outcome === "added") document.dispatchEvent(new CustomEvent("glimpse:added"))
 }
 
-function again(file) {
-  if (transfer.busy) counts.failed -= 1 // else all is counted anew
+function again(file, counted) {
+  if (transfer.busy && counted === counts) counts.failed -= 1 // else all is counted anew
   start([file])
   part("cancel").focus()
 }
@@ -58,8 +59,7 @@ function finish() {
   announce(part("title").textContent = told.join(" · ") || "Nothing added")
   part("close").hidden = false
   part("cancel").hidden = true
-  const shown = document.querySelector("[data-gallery$='order=added']") && scrollY < innerHeight
-  part("gallery").hidden = !counts.added || Boolean(shown)
+  part("gallery").hidden = !counts.added
   document.dispatchEvent(new CustomEvent("glimpse:finished"))
 }
 

@@ -166,6 +166,21 @@ def test_dropping_files_on_an_open_picture_shows_what_becomes_of_them(visit: Vis
     expect(page.locator("[data-upload-title]")).to_have_text("1 added")
 
 
+def test_what_was_added_behind_an_open_picture_is_there_when_it_is_closed(visit: Visit, gallery: Site) -> None:
+    page = visit("/?order=added")
+    page.evaluate("document.dispatchEvent(new CustomEvent('glimpse:added'))")  # the first one is followed at once
+    page.wait_for_timeout(500)
+    page.locator("main .tile a").first.click()
+    expect(page.locator("[data-lightbox][open]")).to_be_visible()
+    data = picture("lime")
+    page.request.post("/api/v1/images", multipart={"files": payload("late.jpg", data)})
+    page.evaluate("document.dispatchEvent(new CustomEvent('glimpse:added'))")
+    page.evaluate("document.dispatchEvent(new CustomEvent('glimpse:finished'))")
+    page.keyboard.press("Escape")
+    expect(page.locator("main .tile")).not_to_have_count(0)
+    expect(page.locator("main .tile img[alt='late']")).to_have_count(1)
+
+
 def test_who_was_signed_out_is_told_and_can_go_on(browser: Browser, site: Site) -> None:
     with browser.new_context(base_url=site.url) as context:  # one that expects the browser's complaints
         page = context.new_page()

@@ -232,8 +232,11 @@ class TestModes:
         assert not list(disk.iterdir())
 
     def test_nothing_is_moved_away_while_the_original_here_is_damaged(
-        self, importer: Importer, rooms: Rooms, disk: Path
+        self, importer: Importer, rooms: Rooms, disk: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        def refuse(_name: str, _md5: str) -> bool:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
         path = put(disk / "red.jpg", picture("red"))
         list(importer.run(sources(path)))
         original = next((rooms.store.root).glob("??/*.jpeg"))
@@ -242,6 +245,10 @@ class TestModes:
         assert told.fate is Fate.DUPLICATE
         assert "the original here is damaged" in told.reason
         assert path.read_bytes() == picture("red")
+        with monkeypatch.context() as patching:
+            patching.setattr(rooms.store, "has_md5", refuse)
+            [told] = importer.run(sources(path), Mode.MOVE)
+        assert "the original here is damaged" in told.reason
         original.write_bytes(b"")  # of another length it is put in its place at once
         [told] = importer.run(sources(path), Mode.MOVE)
         assert told.gone
