@@ -338,8 +338,10 @@ def test_a_comparison_does_not_wait_for_a_model(running: Running, monkeypatch: p
     running.fill()
     running.follow()
     running.encoders.forget("colours")
-    monkeypatch.setattr(running.encoders.of("colours"), "_encoder", None)
-    monkeypatch.setattr(running.encoders.of("colours"), "_done", None)
+    colours = running.encoders.of("colours")
+    assert colours.wait(60)  # its thread is through; from here on it looks as if it were not, and waiting would raise
+    monkeypatch.setattr(colours, "_encoder", None)
+    monkeypatch.setattr(colours, "_done", None)
     with pytest.raises(ModelNotReady):
         running.models.other()
 
