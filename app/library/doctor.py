@@ -16,7 +16,7 @@ from app.catalog.vectors import Vectors
 from app.errors import EngineUnavailable
 from app.library.intake import Intake
 from app.media.pictures import derivative_sizes
-from app.media.store import Inventory, Store, original_name
+from app.media.store import Inventory, Store
 from app.models import THUMBNAIL_WIDTHS, Image
 from app.vectors.shared import SharedIndexes
 from app.vectors.snapshots import IndexCache
@@ -85,14 +85,11 @@ class Doctor:
                 if self._images.get(image.id) is None:
                     continue  # removed a moment ago
                 yield Finding(f"The original of {name} is missing.", ADD_AGAIN)
-            elif size != image.bytes or (deep and not self._is_whole(image)):
+            elif size != image.bytes or (deep and not self._store.is_whole(image.md5, image.format)):
                 place = self._store.location(image.md5, image.format)
                 yield Finding(f"The original of {name} is not what was handed in.", f"Move {place} away. {ADD_AGAIN}")
             elif image.has_thumbnails and not _has_thumbnails(image, inventory):
                 yield Finding(f"Previews of {name} are missing.", repair=partial(self._intake.retry, image.id))
-
-    def _is_whole(self, image: Image) -> bool:
-        return self._store.has_md5(original_name(image.md5, image.format), image.md5)
 
     def _rows_of_files(self) -> Iterator[Finding]:
         """What the next start would see to as well, in a folder."""

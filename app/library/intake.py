@@ -18,7 +18,7 @@ from app.catalog.trash import Removal, Trash
 from app.errors import NotFound, PictureError, StorageUnavailable
 from app.library.timing import Step, Stopwatch, unmeasured
 from app.media import pictures
-from app.media.store import CHUNK, Incoming, Store, original_name
+from app.media.store import CHUNK, Incoming, Store
 from app.models import THUMBNAIL_WIDTHS, Image, Outcome, UploadResult
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ class Intake:
         """Whether the original of a picture is here as it was handed in. It is read from end to end."""
         image = self._images.get(image_id)
         try:
-            return image is not None and self._store.has_md5(original_name(image.md5, image.format), image.md5)
+            return image is not None and self._store.is_whole(image.md5, image.format)
         except OSError:  # it can't be read
             return False
 

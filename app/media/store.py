@@ -222,6 +222,10 @@ class Store(ABC):
             except FileNotFoundError:
                 return False
 
+    def is_whole(self, md5: str, format: str) -> bool:
+        """Whether an original is there as it was handed in. It may have to be read from end to end."""
+        return self.has_md5(original_name(md5, format), md5)
+
     def vouches_for(self, name: str, md5: str) -> bool:
         """Whether the storage itself says that it took in content of this MD5. Nothing is read."""
         return False
