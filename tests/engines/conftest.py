@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.engines import needs
-from tests.engines.milvus import MilvusServer
+from tests.engines.milvus import EXACT, MilvusServer
 from tests.engines.milvus import program as milvus_program
 
 
@@ -30,8 +30,11 @@ def milvus_at_hand() -> Path:
 
 @pytest.fixture(scope="session")
 def milvus() -> Iterator[MilvusServer]:
-    """A running Milvus, shared by all tests: each has a catalog, and so collections, of its own."""
-    server = MilvusServer(milvus_at_hand())
+    """A running Milvus, shared by all tests: each has a catalog, and so collections, of its own.
+
+    It searches exactly: what is compared here is meaning. How near its graph comes, `python -m benchmarks scale` says.
+    """
+    server = MilvusServer(milvus_at_hand(), EXACT)
     server.start()
     yield server
     server.close()

@@ -13,12 +13,19 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from app.config import PROJECT
 
 PARTS = ("proxy", "rootCoord", "queryCoord", "queryNode", "indexNode", "dataCoord", "dataNode")
 SECONDS = 120.0
+EXACT = (
+    "indexCoord.segment.minSegmentNumRowsToEnableIndex=100000",
+    "queryNode.segcore.interimIndex.enableIndex=false",
+)
+"""Settings of a server that compares each vector. Else, some seconds after the last write, a graph takes over, or where
+there is none an interim index (https://milvus.io/docs/configure_querynode.md): both miss one in some hundred."""
 
 
 def program() -> Path:
@@ -27,10 +34,14 @@ def program() -> Path:
 
 
 class MilvusServer:
-    """One server with a folder of its own in the temporary folder. Its parts find each other on the loopback."""
+    """One server with a folder of its own in the temporary folder. Its parts find each other on the loopback.
 
-    def __init__(self, program: Path) -> None:
+    It is as the package makes it, but for ``settings`` (``name=value`` of its configuration file).
+    """
+
+    def __init__(self, program: Path, settings: Sequence[str] = ()) -> None:
         self._program = program
+        self._settings = settings
         self._folder = Path(tempfile.mkdtemp(prefix="glimpse-milvus-"))
         self._ports = {name: _free_port() for name in ("proxy", "etcd", "root-coord", "query-coord", "query-node")}
         self._ports |= {name: _free_port() for name in ("index-node", "data-coord", "data-node", "proxy-internal")}
@@ -49,9 +60,8 @@ class MilvusServer:
             command += [f"--{name}-port", str(port)]
         for part in PARTS:
             command += ["--extra-config", f"{part}.ip=127.0.0.1"]
-        # Else some time after the last write, and now and then in the middle of a test, a graph takes over, which may
-        # miss one in some hundred: what is compared here is meaning. How near the graph comes, `benchmarks scale` says.
-        command += ["--extra-config", "indexCoord.segment.minSegmentNumRowsToEnableIndex=100000"]
+        for setting in self._settings:
+            command += ["--extra-config", setting]
         with (self._folder / "said").open("ab") as said:
             # A group of its own: the program starts another one, and both are ended together.
             self._process = subprocess.Popen(
