@@ -298,7 +298,9 @@ class TestSearch:
     )
     def test_each_kind_of_nothing_has_its_own_words(self, renderer: Renderer, counts: Counts, words: str) -> None:
         page = SearchPage(replace(IDLE, counts=counts), "dog", found(), None, None, None)
-        assert words in text(renderer.page(asked(), page))
+        html = text(renderer.page(asked(), page))
+        assert words in html
+        assert "Closest to" not in html
 
     def test_says_how_many_can_be_found_so_far(self, renderer: Renderer) -> None:
         status = replace(IDLE, counts=Counts(prepared=88, indexed=412))
