@@ -32,6 +32,8 @@ POLL_SECONDS = 2.0
 REPORT_BUSY_SECONDS = 1.0
 REPORT_IDLE_SECONDS = 30.0
 """An idle worker says so rarely: each word is a write, and disks want to sleep."""
+DEAD_SECONDS = 30.0
+"""How often others of this machine are looked for that died over their work."""
 RATE_SECONDS = 20.0
 """The rate is an average over this long."""
 RETRY_SECONDS = 5.0
@@ -95,7 +97,7 @@ class Worker:
     def run(self) -> None:
         """Work until `stop`."""
         with _logged("claims of dead workers are left to their leases"):
-            self._release_dead()
+            self._release_dead(self._name)
         loops = [
             threading.Thread(target=self._loop, args=(self._prepare, self._more_to_prepare, ImageState.PENDING)),
             threading.Thread(
@@ -188,10 +190,14 @@ class Worker:
         return self._indexer.embed_next_batch(encoder)
 
     def _report_until_stopped(self) -> None:
-        said, said_at = None, 0.0
+        said, said_at, looked_at = None, 0.0, time.monotonic()
         while not self._stopping.is_set():
             self._improve()
             now = time.monotonic()
+            if now - looked_at > DEAD_SECONDS:
+                with _logged("claims of dead workers are left to their leases"):
+                    self._release_dead()
+                looked_at = now
             saying = (round(self._rate(), 1), self._trouble() or self._complaint or self._filler.complaint)
             if saying != said or now - said_at > REPORT_IDLE_SECONDS:
                 with suppress(Exception):  # a locked catalog must not end the worker
@@ -223,13 +229,14 @@ class Worker:
         # The first batch only marks the beginning: when it started is not known.
         return sum(n for _, n in done[1:]) / max(now - done[0][0], 0.1)
 
-    def _release_dead(self) -> None:
-        """Take back what workers of this machine had claimed when they died; without this it waits for the lease."""
+    def _release_dead(self, *names: str) -> None:
+        """Take back what workers of this machine had claimed when they died, and what ``names`` had; without this it
+        waits for the lease."""
         host = socket.gethostname()
         followers = self._follower.followers() if self._follower else []
         for name in {*self._images.claimers(), *self._workers.names(), *followers}:
             where, _, pid = name.rpartition(":")
-            if name == self._name or (where == host and pid.isdigit() and not _is_alive(int(pid))):
+            if name in names or (where == host and pid.isdigit() and not _is_alive(int(pid))):
                 released = self._images.release(name, died=True)
                 self._workers.leave(name)
                 if self._follower:

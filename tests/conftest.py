@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -24,6 +25,10 @@ from tests.encoders import ColourEncoder
 from tests.engines import needs
 from tests.engines.objects import ObjectServer, environment
 from tests.engines.postgres import PostgresServer
+
+# A machine that stalls for a moment is no finding, and no reason to draw fewer examples.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 
 Upload = tuple[str, bytes]
 """File name and content."""

@@ -288,6 +288,22 @@ def test_claims_of_workers_that_died_on_this_machine_are_taken_over(rooms: Rooms
     assert set(rooms.images.claimers()) == set(claimers[2:]), "of the living and of other machines nothing is known"
 
 
+@pytest.mark.usefixtures("impatient")
+def test_those_of_a_worker_that_dies_beside_a_living_one_are_taken_over_as_well(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "DEAD_SECONDS", 0.05)
+    monkeypatch.setattr(worker_module, "REPORT_BUSY_SECONDS", 0.05)
+    prepare, died = rooms.indexer.prepare_next_batch, threading.Event()
+    monkeypatch.setattr(rooms.indexer, "prepare_next_batch", lambda: died.is_set() and prepare())
+    with working(worker_of(rooms)):
+        wait_for(lambda: Workers(rooms.database).status().alive)
+        rooms.add("red")
+        assert rooms.images.claim(ImageState.PENDING, f"{HOST}:{dead_pid()}", 1)
+        died.set()
+        wait_for(lambda: rooms.images.counts() == Counts(indexed=1))
+
+
 def test_who_died_while_filling_a_vector_engine_holds_nobody_up(rooms: Rooms) -> None:
     """Also who was no worker: a `migrate --vectors` that was killed."""
     leases, worker = Leases(rooms.database), worker_of(rooms)

@@ -252,10 +252,12 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Glimpse]:
     folder = tmp_path_factory.mktemp("real")
     (folder / "sentinel.png").write_bytes(picture("red", format="PNG"))
     settings = Settings(_env_file=None, data=folder, worker=False, model=str(STARTER_MODEL))
-    with running(settings, lambda: load_encoder(str(STARTER_MODEL), STARTER_MODEL)) as glimpse:
-        glimpse.upload(("red.jpg", picture("red")))
-        glimpse.work()
-        yield glimpse
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.main.TEND_SECONDS", 3600.0)  # saves the index now and then, and would be heard opening files
+        with running(settings, lambda: load_encoder(str(STARTER_MODEL), STARTER_MODEL)) as glimpse:
+            glimpse.upload(("red.jpg", picture("red")))
+            glimpse.work()
+            yield glimpse
 
 
 ADDRESSES = (

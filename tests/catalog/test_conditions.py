@@ -15,20 +15,17 @@ from app.catalog.images import Choices, Images
 from app.catalog.tables import images as rows
 from app.library.query import parse
 
-NOW = datetime.now(UTC).replace(tzinfo=None)
-
 
 @pytest.fixture
 def some_images(database: Database) -> Images:
     """Five pictures that differ in everything conditions ask about."""
+    long_ago = _now() - timedelta(days=40)
     values = [
         row(1, "Invoice 100%.png", "png", 900, (1000, 1000), "indexed", datetime(2023, 5, 17, 12), "Canon EOS 5D"),
         row(2, "invoice_2.jpg", "jpeg", 5_000_000, (4000, 3000), "indexed", datetime(2024, 2, 29, 23, 59), "NIKON D3"),
         row(3, "beach.jpg", "jpeg", 150_000, (600, 800), "failed", None, None),
         row(4, "Çédille.gif", "gif", 2000, (64, 48), "pending", datetime(2019, 12, 31, 23, 59), "canon powershot"),
-        row(
-            5, "old.webp", "webp", 2000, (48, 64), "indexed", datetime(2020, 1, 1), None, added=NOW - timedelta(days=40)
-        ),
+        row(5, "old.webp", "webp", 2000, (48, 64), "indexed", datetime(2020, 1, 1), None, added=long_ago),
     ]
     with database.writing() as connection:
         connection.execute(insert(rows), values)
@@ -44,8 +41,10 @@ def row(
     state: str,
     taken: datetime | None,
     camera: str | None,
-    added: datetime = NOW,
+    added: datetime | None = None,
 ) -> dict[str, object]:
+    """Added now, unless told."""
+    added = added or _now()
     return {
         "id": number,
         "md5": f"{number:032}",
@@ -60,6 +59,10 @@ def row(
         "added_at": added,
         "date": taken or added,
     }
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ def test_nothing_is_lost_wherever_it_is_full(disk: Disk, caplog: pytest.LogCaptu
     acknowledged, deleted, refused = {md5(data) for data in first}, set[str](), 0
     with running(settings) as glimpse, glimpse.working():
         glimpse.upload(*((f"first {number}.jpg", data) for number, data in enumerate(first)))
+        wait_for(lambda: glimpse.counts()["pending"] < len(first))  # decoders run, else it has nothing to write yet
         for left, (name, data) in zip(BLOCKS, pictures.items(), strict=True):
             disk.fill(left)
             answer = glimpse.client.post("/api/v1/images", files=[("files", (name, data))])

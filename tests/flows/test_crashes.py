@@ -26,7 +26,7 @@ def crashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cwd=PROJECT,
         env=clean_environment(root),
         check=True,
-        timeout=120,
+        timeout=350,
     )
     return root
 

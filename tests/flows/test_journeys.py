@@ -27,12 +27,15 @@ class SteppedEncoder(ColourEncoder):
     def __init__(self) -> None:
         super().__init__()
         self._steps = threading.Semaphore(0)
+        self.batches: list[int] = []
+        """How many pictures were in each."""
 
     def step(self, batches: int = 1) -> None:
         self._steps.release(batches)
 
     def encode_images(self, images: Sequence[Image.Image]) -> FloatArray:
-        assert self._steps.acquire(timeout=100)
+        assert self._steps.acquire(timeout=300)
+        self.batches.append(len(images))
         return super().encode_images(images)
 
 
@@ -62,10 +65,12 @@ class TestALargeImport:
                 wait_for(lambda: glimpse.counts()["prepared"] == 500)
                 self.all_have_previews(glimpse)
                 assert "No picture is searchable yet" in page(glimpse.client.get("/search?q=red")).words
-                indexed = 0
+                steps = 0
                 for batches in (1, 2, 5):
                     encoder.step(batches)
-                    indexed += 16 * batches
+                    steps += batches
+                    wait_for(partial(self.encoded, encoder, steps))
+                    indexed = sum(encoder.batches)  # the first batches may be smaller: they took what was there
                     wait_for(partial(self.indexed, glimpse, indexed))
                     self.so_many_are_searchable(glimpse, indexed)
                 encoder.step(100)
@@ -73,6 +78,9 @@ class TestALargeImport:
             self.so_many_are_searchable(glimpse, 500)
             assert glimpse.counts() == {"total": 500, "pending": 0, "prepared": 0, "indexed": 500, "failed": 0}
             assert glimpse.client.get("/api/v1/search?q=red&limit=1").json()["results"][0]["score"] > 0.9
+
+    def encoded(self, encoder: SteppedEncoder, batches: int) -> bool:
+        return len(encoder.batches) == batches
 
     def indexed(self, glimpse: Glimpse, count: int) -> bool:
         return glimpse.counts()["indexed"] >= count

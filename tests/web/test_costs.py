@@ -37,12 +37,18 @@ def statements() -> Iterator[list[str]]:
 
 
 def asked_for(glimpse: Glimpse, page: str) -> tuple[int, int]:
-    """Statements and tiles of a page that was asked for before."""
+    """Statements and tiles of a page that was asked for before.
+
+    The fewest of several times: the server's own threads look at the catalog each second, and are heard, too.
+    """
     glimpse.client.get(page)
-    with statements() as asked:
-        answer = glimpse.client.get(page)
-    assert answer.status_code == 200
-    return len(asked), answer.text.count("data-tile=")
+    costs = []
+    for _ in range(5):
+        with statements() as asked:
+            answer = glimpse.client.get(page)
+        assert answer.status_code == 200
+        costs.append(len(asked))
+    return min(costs), answer.text.count("data-tile=")
 
 
 def test_statements_do_not_grow_with_tiles(settings: Settings) -> None:

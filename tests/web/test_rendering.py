@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -61,7 +61,8 @@ from app.web.rendering import (
 )
 
 PROJECT = Path(__file__).resolve().parents[2]
-NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+NOW = datetime(2026, 11, 20, 12).astimezone()
+"""Noon here, so that days before it are these days everywhere."""
 NASTY = """<script>alert(1)</script> "quotes" 'single' &amp; {{ 7 * 7 }}\n😀.jpg"""
 
 IMAGE = Image(
