@@ -89,6 +89,8 @@ log = logging.getLogger(__name__)
 
 TEND_SECONDS = 15.0
 """How often snapshots and unused indexes are looked after."""
+END_SECONDS = 5.0
+"""What runs beside the requests has so long to end before the catalog is closed under it."""
 
 FOLLOW_SECONDS = 1.0
 """How soon a server sees that another model serves, or is to serve."""
@@ -468,25 +470,28 @@ async def _running(
         for process in beside:
             process.start()
         _persist(library.models.settle, stopping)
-        _in_thread(lambda: _follow(library, stopping))
+        following = _in_thread(lambda: _follow(library, stopping))
         _persist(library.intake.recover, stopping)
         if settings.demo:
             _fill_with_demo(library, stopping)
+        following.join()
 
     with ExitStack() as stack:
         stack.callback(core.close)
         core.database.migrate()
         stack.callback(library.searcher.close)
+        for work in (start_up, lambda: _tend(library, settings.trash_days, stopping)):
+            stack.callback(_in_thread(work).join, END_SECONDS)
         for process in beside:
             stack.callback(process.stop)
         stack.callback(stopping.set)
-        _in_thread(start_up)
-        _in_thread(lambda: _tend(library, settings.trash_days, stopping))
         yield
 
 
-def _in_thread(work: Callable[[], None]) -> None:
-    threading.Thread(target=work, daemon=True).start()
+def _in_thread(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
 
 
 def _persist(work: Callable[[], object], stopping: threading.Event) -> None:

@@ -241,7 +241,7 @@ async def send(
 class TestSlowSenders:
     @pytest.fixture
     def impatient(self, settings: Settings) -> Iterator[Glimpse]:
-        with running(settings.model_copy(update={"idle_seconds": 2.0, "max_uploads": 1})) as glimpse:
+        with running(settings.model_copy(update={"idle_seconds": 1.0, "max_uploads": 1})) as glimpse:
             yield glimpse
 
     @pytest.mark.parametrize("path", ["/upload", "/api/v1/images", "/api/v1/search/image", "/api/v1/search"])
