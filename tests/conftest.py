@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -41,6 +42,12 @@ def _unhurried() -> Iterator[None]:
         for rate in ("REQUEST_RATE", "SEARCH_RATE", "PICTURE_RATE"):
             patch.setenv(f"GLIMPSE_{rate}", "")
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """What a script starts in its background is born deaf to Ctrl-C, and so would be the servers of tests."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

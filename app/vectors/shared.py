@@ -36,6 +36,9 @@ LAYOUT = 2
 """Of what lies beside each vector. With another number another collection is filled, and the old one left."""
 COUNTED_AGAIN = 50.0
 """How many there are is known for this many times as long as counting took: some engines look at every row for it."""
+FEW, FEW_SECONDS = 100_000, 3.0
+"""So few are counted fast. Where it took long, connecting or loading did, and in a moment there may be more: this is
+known for no longer."""
 
 OpenEngine = Callable[[str, int], Engine]
 """Takes the name under which a space's vectors are kept, and their dimension."""
@@ -80,7 +83,8 @@ class SharedIndex:
             began = time.monotonic()
             count = self._engine.count()
             ended = time.monotonic()
-            self._counted = count, ended + COUNTED_AGAIN * (ended - began)
+            known = COUNTED_AGAIN * (ended - began)
+            self._counted = count, ended + (known if count > FEW else min(known, FEW_SECONDS))
         return count
 
     def _nearest(self, vector: FloatArray, k: int, allowed: Filter | None, competing: int) -> Candidates:

@@ -13,14 +13,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
+from app.catalog.database import Database
+from app.catalog.images import Images
 from app.config import Settings
 from app.main import create_app, create_worker
 from app.vectors.encoder import Encoder
-from tests.conftest import wait_for
+from tests.conftest import Upload, wait_for
 from tests.encoders import ColourEncoder
 
 AXE = Path(__file__).parent / "vendor" / "axe-4.14.1.min.js"
@@ -72,6 +75,19 @@ class Site:
 
     url: str
     settings: Settings
+
+    def fill(self, *files: Upload) -> None:
+        """Hand in pictures past the browser, and wait until all is searchable."""
+        sent = [("files", file) for file in files]
+        httpx2.post(f"{self.url}/api/v1/images", files=sent, timeout=60, trust_env=False).raise_for_status()
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the worker is through with everything, and words are understood."""
+        database = Database(self.settings.catalog_url)
+        wait_for(lambda: Images(database).counts().to_do == 0)
+        database.close()
+        wait_for(lambda: httpx2.get(f"{self.url}/readyz", timeout=60, trust_env=False).status_code == 200)
 
 
 @pytest.fixture

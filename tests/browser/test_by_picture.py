@@ -5,14 +5,12 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 
-import httpx2
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Site, accessibility_faults
 from tests.browser.test_filters import with_and_without_scripts
 from tests.browser.test_journey import payload, tiles
-from tests.browser.test_plain import wait_until_indexed
 from tests.pictures import picture
 
 Visit = Callable[..., Page]
@@ -28,8 +26,7 @@ MINE = base64.b64encode(picture("#f01010", (200, 150), "PNG")).decode()
 @pytest.fixture
 def gallery(site: Site) -> Site:
     files = [(f"{colour}.jpg", picture(colour)) for colour in ("red", "blue", "green")]
-    httpx2.post(f"{site.url}/api/v1/images", files=[("files", file) for file in files]).raise_for_status()
-    wait_until_indexed(site)
+    site.fill(*files)
     return site
 
 

@@ -6,14 +6,12 @@ import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-import httpx2
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Site, accessibility_faults
 from tests.browser.test_filters import with_and_without_scripts
 from tests.browser.test_journey import add, tiles, wait_until_searchable
-from tests.browser.test_plain import wait_until_indexed
 from tests.pictures import picture, with_facts
 
 Visit = Callable[..., Page]
@@ -25,8 +23,7 @@ def gallery(site: Site) -> Site:
     newest = datetime(2022, 3, 30, 18)
     taken = [newest - timedelta(days=10 * (number // 2), minutes=number) for number in range(50)]
     files = [(f"{number:02}.jpg", with_facts(moment)) for number, moment in enumerate(taken)]
-    httpx2.post(f"{site.url}/api/v1/images", files=[("files", file) for file in files]).raise_for_status()
-    wait_until_indexed(site)
+    site.fill(*files)
     return site
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import httpx2
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Site, accessibility_faults
 from tests.browser.test_journey import tiles
-from tests.browser.test_plain import wait_until_indexed
 from tests.pictures import picture, with_facts
 
 Visit = Callable[..., Page]
@@ -26,8 +24,7 @@ def gallery(site: Site) -> Site:
         ("sea.png", picture("blue", format="PNG")),
         ("leaf.png", picture("green", (48, 64), "PNG")),
     ]
-    httpx2.post(f"{site.url}/api/v1/images", files=[("files", file) for file in files]).raise_for_status()
-    wait_until_indexed(site)
+    site.fill(*files)
     return site
 
 

@@ -27,7 +27,8 @@ def add(page: Page, *files: tuple[str, bytes]) -> None:
 
 
 def tiles(page: Page) -> list[str]:
-    """What the tiles are called, in reading order."""
+    """What the tiles are called, in reading order, once the page is whole: a click ends where its page begins."""
+    page.wait_for_load_state()
     return [alt or "" for alt in page.locator("main .tile img").evaluate_all("all => all.map(img => img.alt)")]
 
 

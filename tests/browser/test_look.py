@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import httpx2
 import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Site, accessibility_faults
 from tests.browser.test_journey import add, wait_until_searchable
-from tests.browser.test_plain import upload, wait_until_indexed
+from tests.browser.test_plain import upload
 from tests.pictures import picture, unique_pictures
 
 Visit = Callable[..., Page]
@@ -38,8 +37,7 @@ def some_pictures(site: Site) -> None:
     wide, tall = picture("green", size=(1600, 200)), picture("blue", size=(200, 1600))
     good = [(f"picture {n:02}.jpg", data) for n, data in enumerate(unique_pictures(22))]
     files = [*good, ("wide.jpg", wide), ("tall.jpg", tall), ("half.jpg", whole[: len(whole) // 2])]
-    httpx2.post(f"{site.url}/api/v1/images", files=[("files", file) for file in files]).raise_for_status()
-    wait_until_indexed(site)
+    site.fill(*files)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -73,9 +71,7 @@ def test_no_page_is_wider_than_the_window(visit: Visit, site: Site, width: int) 
 @pytest.mark.parametrize("size", [(1600, 1200), (1200, 1600), (300, 200)])
 def test_a_picture_has_its_place_before_its_pixels(visit: Visit, site: Site, size: tuple[int, int]) -> None:
     page = visit("/add", width=390)
-    files = [("files", ("one.jpg", picture("green", size=size)))]
-    httpx2.post(f"{site.url}/api/v1/images", files=files).raise_for_status()
-    wait_until_indexed(site)
+    site.fill(("one.jpg", picture("green", size=size)))
     held: list[Route] = []
     page.route("**/thumbs/**", lambda route: held.append(route))
     page.goto("/images/1", wait_until="domcontentloaded")

@@ -6,11 +6,8 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
-from app.catalog.database import Database
-from app.catalog.images import Images
 from tests.browser.conftest import Site
 from tests.browser.test_journey import payload, tiles
-from tests.conftest import wait_for
 from tests.pictures import picture, unique_pictures
 
 Visit = Callable[..., Page]
@@ -21,14 +18,7 @@ def upload(page: Page, site: Site, *files: tuple[str, bytes]) -> None:
     page.goto("/add")
     page.locator("input[name=files]").set_input_files([payload(*file) for file in files])
     page.get_by_role("button", name="Upload").click()
-    wait_until_indexed(site)
-
-
-def wait_until_indexed(site: Site) -> None:
-    """Wait until the worker is through with everything."""
-    database = Database(site.settings.catalog_url)
-    wait_for(lambda: Images(database).counts().to_do == 0)
-    database.close()
+    site.settle()
 
 
 def test_the_whole_journey(visit: Visit, site: Site) -> None:
@@ -63,7 +53,7 @@ def test_the_whole_journey(visit: Visit, site: Site) -> None:
     page.get_by_role("link", name="Trash").click()
     page.get_by_role("button", name="Restore rose.jpg").click()
     expect(page.get_by_text("The trash is empty.")).to_be_visible()
-    wait_until_indexed(site)
+    site.settle()
     page.get_by_role("link", name="Gallery").click()
     assert sorted(tiles(page)) == ["rose", "sea"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import httpx2
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -28,11 +27,7 @@ def settings(request: pytest.FixtureRequest, settings: Settings, objects: Object
 @pytest.fixture
 def gallery(site: Site) -> Site:
     """Three pictures, prepared."""
-    for colour in ("red", "green", "blue"):
-        sent = [("files", (f"{colour}.jpg", picture(colour)))]
-        httpx2.post(f"{site.url}/api/v1/images", files=sent, trust_env=False).raise_for_status()
-    told = f"{site.url}/api/v1/status"
-    wait_for(lambda: httpx2.get(told, trust_env=False).json()["images"]["indexed"] == 3)
+    site.fill(*((f"{colour}.jpg", picture(colour)) for colour in ("red", "green", "blue")))
     return site
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,8 +16,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.config import PROJECT
+from tests.ports import free_ports, is_free
 
 PARTS = ("proxy", "rootCoord", "queryCoord", "queryNode", "indexNode", "dataCoord", "dataNode")
+PORTS = (
+    "proxy", "etcd", "root-coord", "query-coord", "query-node", "index-node", "data-coord", "data-node",
+    "proxy-internal",
+)  # fmt: skip
+PEER_PORT = 2380
+"""Of its etcd; there is no setting for it, so that one Milvus of this kind runs on a machine at a time."""
 SECONDS = 120.0
 EXACT = (
     "indexCoord.segment.minSegmentNumRowsToEnableIndex=100000",
@@ -43,17 +49,20 @@ class MilvusServer:
         self._program = program
         self._settings = settings
         self._folder = Path(tempfile.mkdtemp(prefix="glimpse-milvus-"))
-        self._ports = {name: _free_port() for name in ("proxy", "etcd", "root-coord", "query-coord", "query-node")}
-        self._ports |= {name: _free_port() for name in ("index-node", "data-coord", "data-node", "proxy-internal")}
+        self._ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         return f"milvus://127.0.0.1:{self._ports['proxy']}"
 
+    @property
+    def runs(self) -> bool:
+        return self._process is not None
+
     def start(self) -> None:
         """Returns when it takes requests."""
-        for port in self._ports.values():
+        for port in (*self._ports.values(), PEER_PORT):
             _wait_until_free(port)
         command = [str(self._program), "--data", str(self._folder)]
         for name, port in self._ports.items():
@@ -94,20 +103,8 @@ class MilvusServer:
 
 
 def _wait_until_free(port: int) -> None:
-    """The program silently takes the next port where this one can't be bound, as for a minute after a kill
-    (TIME_WAIT)."""
+    """The program silently takes the next port where this one can't be bound, as for a minute after a kill."""
     end = time.monotonic() + SECONDS
-    while True:
-        with socket.socket() as tried:
-            try:
-                tried.bind(("127.0.0.1", port))
-                return
-            except OSError:
-                assert time.monotonic() < end, f"port {port} does not become free"
+    while not is_free(port):
+        assert time.monotonic() < end, f"port {port} does not become free"
         time.sleep(0.5)
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import httpx2
 
+from tests.ports import free_port
+
 START_SECONDS = 60.0
 KEY, SECRET = "AKIAGLIMPSETESTS", "a-secret-that-must-not-be-seen"
 
@@ -30,7 +32,7 @@ class ObjectServer:
     def __init__(self, log: Path) -> None:
         self._log = log
         self._numbers = count(1)
-        self._server_port = _free_port()
+        self._server_port = free_port()
         self._door = _Door(self._server_port)
         self.endpoint = f"http://127.0.0.1:{self._door.port}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -91,7 +93,7 @@ class _Door:
 
     def __init__(self, to: int) -> None:
         self._to = to
-        self.port = _free_port()
+        self.port = free_port()
         self._listening: socket.socket | None = None
         self._inside: set[socket.socket] = set()
         self.open()
@@ -131,10 +133,3 @@ class _Door:
                 end.shutdown(socket.SHUT_RDWR)
             self._inside.discard(end)
         one.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        port: int = chosen.getsockname()[1]
-        return port

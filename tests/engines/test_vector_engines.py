@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -158,6 +159,22 @@ def test_conditions_choose_what_competes_and_change_nothing_else(full: Library, 
     for allowed in (tests, meeting):
         assert_same(full.index.search(QUERIES[0], 20, allowed), expected)
         assert full.index.rank(QUERIES[0], 20, allowed).total == len(meeting)
+
+
+def test_a_count_that_took_long_is_not_kept_for_long(small: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the first one of a process does, and the first one after a collection was loaded: it may find nothing yet."""
+    index = small.index
+
+    def slowly_nothing() -> int:
+        time.sleep(0.3)
+        return 0
+
+    monkeypatch.setattr("app.vectors.shared.FEW_SECONDS", 0.1)
+    with monkeypatch.context() as at_first:
+        at_first.setattr(index._engine, "count", slowly_nothing)
+        assert index.search(QUERIES[0], 5)[0].tolist() == []
+    time.sleep(0.1)
+    assert len(index.search(QUERIES[0], 5)[0]) == 5
 
 
 def test_ids_that_are_not_there_change_nothing(full: Library) -> None:
@@ -458,13 +475,14 @@ def test_the_index_finds_as_many_as_there_are_and_nearly_the_same(graph: Library
 
 
 def test_no_process_takes_more_than_its_connections(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.vectors.pgvector.ANSWER_SECONDS", 1)
     engine = Pgvector(postgres_url, "glimpse_test", DIMENSION)
     with ExitStack() as busy:
         for _ in range(MOST_CONNECTIONS):
-            busy.enter_context(engine._answering(1))
+            busy.enter_context(engine._answering(30))
+        monkeypatch.setattr("app.vectors.pgvector.ANSWER_SECONDS", 1)
         with pytest.raises(EngineUnavailable, match="is busy"), engine._answering(1):
             pass
+    monkeypatch.undo()
     assert engine.count() == 0
     engine.close()
 
@@ -472,7 +490,7 @@ def test_no_process_takes_more_than_its_connections(postgres_url: str, monkeypat
 def test_a_server_that_hangs_is_given_up(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.vectors.pgvector.MARGIN_SECONDS", 0)
     engine = Pgvector(postgres_url, "glimpse_test", DIMENSION)
-    with pytest.raises(EngineUnavailable, match="does not answer"), engine._answering(1) as connection:
+    with pytest.raises(EngineUnavailable, match="does not answer"), engine._answering(5) as connection:
         connection.execute("SET statement_timeout = 0; SELECT pg_sleep(600)")
     assert connection.closed
     assert engine.count() == 0

@@ -10,8 +10,9 @@ import pytest
 
 from app.config import Settings
 from tests.conftest import running
-from tests.flows.processes import NO_MODEL, PROJECT, clean_environment, free_port
+from tests.flows.processes import NO_MODEL, PROJECT, clean_environment
 from tests.pictures import picture
+from tests.ports import free_port
 
 
 @pytest.mark.parametrize("command", [[], ["doctor"], ["status"]], ids=["serve", "doctor", "status"])

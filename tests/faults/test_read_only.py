@@ -19,8 +19,9 @@ from app.catalog.sqlite import _begin
 from app.config import Settings
 from tests.conftest import running
 from tests.faults.disks import Disk
-from tests.flows.processes import NO_MODEL, PROJECT, clean_environment, free_port
+from tests.flows.processes import NO_MODEL, PROJECT, clean_environment
 from tests.pictures import picture
+from tests.ports import free_port
 from tests.web.html import page
 
 RED, BLUE = ("red.jpg", picture("red")), ("blue.jpg", picture("blue"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import Any
 import httpx2
 
 from tests.conftest import wait_for
+from tests.ports import free_port
 
 PROJECT = Path(__file__).resolve().parents[2]
 NO_MODEL = "/there/is/no/such/model"
@@ -143,10 +143,3 @@ def clean_environment(home: Path) -> dict[str, str]:
     """The environment without anybody's settings, cached models or network."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("GLIMPSE_", "COVERAGE"))}
     return kept | {"HF_HOME": str(home / "huggingface"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "2"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -21,8 +21,9 @@ import typer.main
 
 from app.cli import cli
 from tests.conftest import wait_for
-from tests.flows.processes import PROJECT, Server, clean_environment, free_port
+from tests.flows.processes import PROJECT, Server, clean_environment
 from tests.pictures import picture
+from tests.ports import free_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
 
