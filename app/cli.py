@@ -20,10 +20,10 @@ import typer
 
 from app.config import Settings
 from app.entry import read_settings as _settings
-from app.entry import tell_error
+from app.entry import settings_of_a_library, tell_error
 from app.entry import told as _told
 from app.errors import GlimpseError, StorageUnavailable
-from app.model_commands import models, reindex
+from app.model_commands import WORDS_WITH_MINUS, models, reindex
 from app.models import ExportFormat, Scope
 
 if TYPE_CHECKING:
@@ -125,18 +125,6 @@ def _refuse_to_be_open_by_mistake(settings: Settings) -> None:
     raise typer.Exit(2)
 
 
-def _refuse_without_a_library(settings: Settings) -> None:
-    """What looks after a library must not make a new, empty one beside it and find all well there."""
-    here = any(settings.index.glob(f"{settings.catalog_file.name}*")) or any(settings.images.glob("[!.]*"))
-    if settings.catalog or settings.in_bucket or here:
-        return
-    typer.echo(
-        f"There is no library in {settings.data}. Say where it is: --data FOLDER, or GLIMPSE_DATA, as for the server.",
-        err=True,
-    )
-    raise typer.Exit(1)
-
-
 def _refuse_without_storage(settings: Settings) -> None:
     from app.main import open_store
 
@@ -156,9 +144,8 @@ def password(
 
     Example: `python run.py password`, or from a script: `python run.py password < file`.
     """
-    settings = _settings()
     if remove:
-        with _access(settings) as access:
+        with _access(settings_of_a_library()) as access:
             access.remove_password()
         typer.echo("No password is asked for any more.")
         return
@@ -166,9 +153,11 @@ def password(
         chosen = typer.prompt("New password", hide_input=True, confirmation_prompt="The same again")
     else:
         chosen = sys.stdin.readline().rstrip("\r\n")
+    settings = _settings()
     with _access(settings) as access:
         access.set_password(chosen)
-    typer.echo("The gallery asks for this password from now on.")
+    which = "of GLIMPSE_CATALOG" if settings.catalog else f"in {settings.data}"
+    typer.echo(f"The gallery {which} asks for this password from now on.")
 
 
 keys = typer.Typer(help="Keys by which programs use the API where a password is set.", no_args_is_help=True)
@@ -181,7 +170,7 @@ def list_keys() -> None:
 
     Example: `python run.py keys list`
     """
-    with _access(_settings()) as access:
+    with _access(settings_of_a_library()) as access:
         for key in access.keys:
             typer.echo(f"{key.name}\t{key.scope}\t{key.created_at:%Y-%m-%d}")
 
@@ -207,12 +196,12 @@ def revoke_key(name: Annotated[str, typer.Argument(help="Its name.")]) -> None:
 
     Example: `python run.py keys revoke backup`
     """
-    with _access(_settings()) as access:
+    with _access(settings_of_a_library()) as access:
         access.revoke_key(name)
     typer.echo(f"The key {name} opens nothing any more.")
 
 
-@cli.command()
+@cli.command(context_settings=WORDS_WITH_MINUS)
 def search(
     query: Annotated[str, typer.Argument(help="As in the search box: words, -words, conditions.")] = "",
     top: Annotated[int, typer.Option(min=1, max=1000, help="How many results.")] = 20,
@@ -233,7 +222,7 @@ def search(
 
     if bool(query.strip()) == (image is not None):
         raise typer.BadParameter("say what to look for, or name a picture with --image")
-    settings = _settings()
+    settings = settings_of_a_library()
     if open_ and settings.in_bucket:
         raise typer.BadParameter(f"these pictures lie in {settings.storage}: use --save FOLDER instead of --open")
     with _told():
@@ -263,7 +252,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
     from app.terminal import show_facts
 
     with _told():
-        told = read_status(_settings())
+        told = read_status(settings_of_a_library())
     if as_json:
         typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
     else:
@@ -358,7 +347,10 @@ def watch(
         else:
             signal.signal(signal.SIGINT, lambda *_: watching.stop())
         signal.signal(signal.SIGTERM, lambda *_: watching.stop())
-        (watching.run_once if once else watching.run)()
+        if not once:
+            watching.run()
+        elif not watching.run_once():
+            raise typer.Exit(1)
 
 
 def _write_report(path: Path, results: Iterable[Imported]) -> None:
@@ -386,7 +378,7 @@ def export(
     from app.library.exporting import whole_file, write_catalog, write_vectors
     from app.main import open_library
 
-    with _told(), open_library(_settings()) as library:
+    with _told(), open_library(settings_of_a_library()) as library:
         if vectors:
             serving = library.vectors.serving()
             if serving is None:
@@ -419,7 +411,7 @@ def prune(
     from app.web.rendering import file_size
 
     freed = 0
-    with _told(), create_pruner(_settings()) as pruner:
+    with _told(), create_pruner(settings_of_a_library()) as pruner:
         for useless in pruner.find(old_models):
             typer.echo(f"{file_size(useless.bytes)}\t{useless.what}")
             freed += useless.bytes
@@ -444,8 +436,7 @@ def doctor(
     from app.main import create_doctor
     from app.terminal import printable
 
-    left, settings = 0, _settings()
-    _refuse_without_a_library(settings)
+    left, settings = 0, settings_of_a_library()
     with _told(), create_doctor(settings) as examining:
         for finding in examining.examine(deep):
             if fix and finding.repair is not None:
@@ -472,10 +463,9 @@ def backup(
     from app.library.backup import back_up
     from app.main import open_files
 
-    settings = _settings()
+    settings = settings_of_a_library()
     if to.resolve() == settings.data.resolve():
         raise typer.BadParameter("this is the library itself")
-    _refuse_without_a_library(settings)
     with _told(), open_files(settings) as (database, store):
         _tell(back_up(database, store, to, _progress()), "in the backup")
 
@@ -657,9 +647,8 @@ def worker(
 
     settings = _settings()
     logs.configure(settings.log_level)
-    if not supervised:
-        with _told():
-            check_pictures(settings)
+    with _told():
+        check_pictures(settings)
     if hasattr(os, "nice"):
         os.nice(10)  # pages come first
     with _told(), create_worker(settings) as working:
@@ -684,6 +673,8 @@ def run() -> NoReturn:
     Its thread is inside native code; an ordinary end of the interpreter would pull the floor from under it, and the
     process would abort after everything had ended well.
     """
+    if isinstance(sys.stdout, TextIOWrapper) and not sys.stdout.isatty():
+        sys.stdout.reconfigure(encoding="utf-8")  # what programs read; some systems redirect in another code
     code: object = 0
     try:
         cli(prog_name=os.environ.get("GLIMPSE_PROGRAM"))  # shells complete a name, and `python` is not ours

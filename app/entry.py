@@ -27,6 +27,22 @@ def read_settings(**changed: str) -> Settings:
         raise typer.Exit(2) from error
 
 
+def settings_of_a_library() -> Settings:
+    """The settings, where they name a library that is there; else the end of the program.
+
+    Whoever looks into a library must not make a new, empty one, and find all well in it.
+    """
+    settings = read_settings()
+    here = any(settings.index.glob(f"{settings.catalog_file.name}*")) or any(settings.images.glob("[!.]*"))
+    if settings.catalog or settings.in_bucket or here:
+        return settings
+    typer.echo(
+        f"There is no library in {settings.data}. Say where it is: --data FOLDER, or GLIMPSE_DATA, as for the server.",
+        err=True,
+    )
+    raise typer.Exit(1)
+
+
 @contextmanager
 def told() -> Iterator[None]:
     """An error that was raised on purpose, or by the disk, ends the command with its message."""

@@ -114,15 +114,25 @@ def _hits(library: Library, found: Sequence[Mapping[str, Any]]) -> list[Hit]:
 
 
 def save_hits(hits: Sequence[Hit], folder: Path) -> None:
-    """Copy the originals, numbered by rank, under names that every system takes. Raises `GlimpseError`."""
+    """Copy the originals, numbered by rank, under names that every system takes.
+
+    Raises `GlimpseError`, also when all is done but for originals that are missing.
+    """
+    missing = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for rank, hit in enumerate(hits, start=1):
             stem = re.sub(r"[^\w .()-]", "_", Path(hit.image.filename).stem).strip(" .")[:80]
-            with hit.store.original_file(hit.image.md5, hit.image.format) as original:
-                shutil.copyfile(original, folder / f"{rank:03}-{stem or 'picture'}.{hit.image.format}")
+            copy = folder / f"{rank:03}-{stem or 'picture'}.{hit.image.format}"
+            try:
+                with hit.store.original_file(hit.image.md5, hit.image.format) as original:
+                    shutil.copyfile(original, copy)
+            except FileNotFoundError:  # it was deleted just now, or `doctor` has to tell more
+                missing.append(hit.image.filename)
     except OSError as error:
         raise GlimpseError(f"The pictures can't be saved in {folder}: {error.strerror}.") from error
+    if missing:
+        raise GlimpseError(f"Not saved, since their originals are missing: {printable(', '.join(missing))}.")
 
 
 def draw_hits(hits: Sequence[Hit], file: Path) -> None:

@@ -183,6 +183,7 @@ def create_app(settings: Settings, load: LoadEncoder | None = None) -> FastAPI:
         version="1",
         docs_url=None,  # its page would come from a CDN; the schema is at /openapi.json
         redoc_url=None,
+        redirect_slashes=False,  # to what is sent, a redirect is no answer: curl would end without a word
         root_path=settings.prefix,
         lifespan=lambda _app: _running(settings, core, library, beside),
     )
@@ -473,7 +474,7 @@ async def _running(
         following = _in_thread(lambda: _follow(library, stopping))
         _persist(library.intake.recover, stopping)
         if settings.demo:
-            _fill_with_demo(library, stopping)
+            _persist(lambda: _fill_with_demo(library, stopping), stopping)
         following.join()
 
     with ExitStack() as stack:
@@ -503,6 +504,9 @@ def _persist(work: Callable[[], object], stopping: threading.Event) -> None:
         except (StorageUnavailable, CatalogUnavailable, OSError) as error:
             log.warning("work of the start is put off reason=%s", error)
             stopping.wait(TEND_SECONDS)
+        except Exception:
+            log.exception("work of the start failed")
+            return  # what comes after it is needed all the same
 
 
 def _fill_with_demo(library: Library, stopping: threading.Event) -> None:

@@ -21,6 +21,9 @@ models = typer.Typer(
     rich_markup_mode="markdown",
 )
 
+WORDS_WITH_MINUS = {"ignore_unknown_options": True}
+"""For commands that take a query: `-people` is a part of it, and no option."""
+
 Name = Annotated[str, typer.Argument(help="A name as `models` lists it, any name on the hub, or a folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
@@ -130,7 +133,7 @@ def rollback() -> None:
     typer.echo(f"{name} serves again.{since}", err=True)
 
 
-@models.command()
+@models.command(context_settings=WORDS_WITH_MINUS)
 def compare(
     query: Annotated[str, typer.Argument(help="As in the search box.")],
     top: Annotated[int, typer.Option(min=1, max=100, help="How many results of each.")] = 10,

@@ -32,7 +32,7 @@ POLL_SECONDS = 2.0
 REPORT_BUSY_SECONDS = 1.0
 REPORT_IDLE_SECONDS = 30.0
 """An idle worker says so rarely: each word is a write, and disks want to sleep."""
-DEAD_SECONDS = 30.0
+DEAD_SECONDS = 10.0
 """How often others of this machine are looked for that died over their work."""
 RATE_SECONDS = 20.0
 """The rate is an average over this long."""
@@ -82,6 +82,7 @@ class Worker:
         self._away: dict[ImageState, str] = {}
         """What each loop could not read or write just now."""
         self._done: deque[tuple[float, int]] = deque()
+        self._seen_alive: set[str] = set()
 
     def wake(self) -> None:
         """There is new work."""
@@ -97,7 +98,7 @@ class Worker:
     def run(self) -> None:
         """Work until `stop`."""
         with _logged("claims of dead workers are left to their leases"):
-            self._release_dead(self._name)
+            self._release_dead(start=True)
         loops = [
             threading.Thread(target=self._loop, args=(self._prepare, self._more_to_prepare, ImageState.PENDING)),
             threading.Thread(
@@ -229,14 +230,20 @@ class Worker:
         # The first batch only marks the beginning: when it started is not known.
         return sum(n for _, n in done[1:]) / max(now - done[0][0], 0.1)
 
-    def _release_dead(self, *names: str) -> None:
-        """Take back what workers of this machine had claimed when they died, and what ``names`` had; without this it
-        waits for the lease."""
+    def _release_dead(self, start: bool = False) -> None:
+        """Take back what workers of this machine had claimed when they died; without this it waits for the lease.
+
+        At the ``start`` also what was claimed under this worker's own name. Later only of those that were seen alive:
+        a container with this machine's name has processes that can't be seen from here, and goes on working.
+        """
         host = socket.gethostname()
         followers = self._follower.followers() if self._follower else []
         for name in {*self._images.claimers(), *self._workers.names(), *followers}:
             where, _, pid = name.rpartition(":")
-            if name in names or (where == host and pid.isdigit() and not _is_alive(int(pid))):
+            alive = where != host or not pid.isdigit() or _is_alive(int(pid))
+            if alive and where == host:
+                self._seen_alive.add(name)
+            if (start and name == self._name) or (not alive and (start or name in self._seen_alive)):
                 released = self._images.release(name, died=True)
                 self._workers.leave(name)
                 if self._follower:

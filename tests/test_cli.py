@@ -299,11 +299,21 @@ class TestImport:
 
 
 class TestALibraryThatIsNotThere:
-    @pytest.mark.parametrize("command", [("doctor", "--fix"), ("backup", "elsewhere")])
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ("doctor", "--fix"), ("backup", "elsewhere"), ("export",), ("search", "red"), ("status",), ("prune",),
+            ("keys", "list"), ("keys", "revoke", "a"), ("password", "--remove"),
+        ],
+    )  # fmt: skip
     def test_is_not_made_to_find_that_all_is_well(self, ran: Ran, tmp_path: Path, command: tuple[str, ...]) -> None:
         told = invoke("--data", str(tmp_path / "wrong"), *command, code=1)
         assert "There is no library in" in told
         assert not (tmp_path / "wrong" / "index").exists()
+
+    def test_is_named_where_a_password_is_set_before_the_first_start(self, ran: Ran, tmp_path: Path) -> None:
+        told = CliRunner().invoke(cli, ["--data", str(tmp_path / "new"), "password"], input="correct horse\n")
+        assert f"The gallery in {tmp_path / 'new'} asks for this password" in told.output
 
     def test_whose_pictures_are_all_gone_is_not_served(self, ran: Ran, tmp_path: Path) -> None:
         """Their disk is not mounted: what came in now would vanish behind it."""

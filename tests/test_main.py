@@ -8,14 +8,16 @@ import pytest
 
 from app.catalog.database import Database
 from app.config import Settings
+from app.library.intake import Intake
 from app.library.serving import ServedModels
 from tests.conftest import running, wait_for
 
 
+@pytest.mark.parametrize("fails", [False, True])
 def test_what_runs_beside_the_requests_ends_before_the_catalog_is_closed(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, fails: bool
 ) -> None:
-    """Else it would open the catalog again, whose files then look as if a server ran."""
+    """Also if work of the start fails. Else the catalog is opened again, and its files look as if a server ran."""
     happened: list[str] = []
     follow, close = ServedModels.follow, Database.close
 
@@ -29,6 +31,11 @@ def test_what_runs_beside_the_requests_ends_before_the_catalog_is_closed(
         happened.append("closed")
         close(database)
 
+    def fail(_intake: Intake) -> None:
+        raise ValueError("a fault of ours")
+
+    if fails:
+        monkeypatch.setattr(Intake, "recover", fail)
     monkeypatch.setattr(ServedModels, "follow", slowly)
     monkeypatch.setattr(Database, "close", noted)
     with running(settings):

@@ -175,11 +175,15 @@ class Switches:
             connection.execute(done.values(attempts=0, claimed_by=None, claimed_until=None))
 
     def promote(self, filling: KeptSpace) -> bool:
-        """Have the filled space serve, if nothing is missing there. The one that served is the way back."""
+        """Have the filled space serve, if nothing is missing there. The one that served is the way back.
+
+        Pictures whose previews are made again are waited for: the space that serves still finds them.
+        """
         with self._database.writing() as connection:
-            row = _row(connection)
-            if row.filling_id != filling.id or connection.scalar(
-                select(exists().where(*_lacks(filling.id, row.after_seq)))
+            row, serving = _row(connection), _serving(connection)
+            missing = [_lacks(filling.id, row.after_seq)] + ([_made_again(serving.id)] if serving else [])
+            if row.filling_id != filling.id or any(
+                connection.scalar(select(exists().where(*conditions))) for conditions in missing
             ):
                 return False
             change_over(connection, filling.id)
@@ -229,6 +233,14 @@ def _lacks(space_id: int, after: int) -> tuple[ColumnElement[bool], ...]:
         vectors.c.vector.is_not(None),
     )
     return images.c.state == ImageState.INDEXED, ~entry
+
+
+def _made_again(space_id: int) -> tuple[ColumnElement[bool], ...]:
+    """Pictures that the space finds while their previews are missing."""
+    entry = exists().where(
+        vectors.c.space_id == space_id, vectors.c.image_id == images.c.id, func.length(vectors.c.vector) > 0
+    )
+    return images.c.state == ImageState.PENDING, entry
 
 
 def _leave_out(connection: Connection, space_id: int, ids: Sequence[int]) -> None:

@@ -120,6 +120,7 @@ class Indexer:
         try:
             return pictures.open_thumbnail(self._store.thumbnail_bytes(image.md5, size.name))
         except (FileNotFoundError, PictureError):
+            self._store.reach()
             log.warning("thumbnail missing or damaged, made again id=%d", image.id)
             self._images.start_over([image.id])
             return None
@@ -147,5 +148,6 @@ class Indexer:
         return found, [failed for _, unreadable in alone for failed in unreadable]
 
     def _fail(self, image: Image, error: PictureError) -> None:
+        self._store.reach()  # else no picture is to blame
         log.warning("picture failed id=%d md5=%s reason=%s", image.id, image.md5, error)
         self._images.record_failed(self._worker, image.id, str(error))

@@ -83,6 +83,8 @@ class ServedModels:
         self._towers: dict[KeptSpace, tuple[TextReader | None, str | None]] = {}
         self._tower_lock = threading.Lock()
         self._banks: dict[KeptSpace, FloatArray] = {}
+        self._made_banks: dict[KeptSpace, FloatArray] = {}
+        """Those that could not be written to the catalog yet: making one again every moment takes a whole core."""
         self._awaited: dict[KeptSpace, int] = {}
         self._complaint: str | None = None
         self._retry_at = 0.0
@@ -207,6 +209,7 @@ class ServedModels:
             if not self._indexes.has_read(serving.id, serving.space, awaited):
                 return
             self._active, self._complaint = served, None
+            self._first = None  # else it would be held in memory for good
             self._awaited.clear()
             log.info("another model answers name=%s", serving.space.model)
         except (ModelNotReady, EngineUnavailable) as error:
@@ -266,17 +269,24 @@ class ServedModels:
         if kept not in self._banks:
             bank = self._vectors.bank(kept.id, digest)
             if bank is None:
-                texts = neutral_texts()
-                parts = (texts[start : start + BANK_BATCH] for start in range(0, len(texts), BANK_BATCH))
-                bank = np.concatenate([reader.encode_texts(part) for part in parts])
+                if kept not in self._made_banks:
+                    self._made_banks[kept] = _read_bank(reader)
+                bank = self._made_banks[kept]
                 self._vectors.keep_bank(kept.id, digest, bank)
             self._banks[kept] = bank
+            self._made_banks.pop(kept, None)
         return self._banks[kept]
 
     def _let_go(self, told: Switching) -> None:
         needed = [kept for kept in (self._active and self._active.kept, told.filling) if kept]
         if needed:
             self._encoders.let_go({_source_of(kept) for kept in needed}, KEPT_SECONDS)
+
+
+def _read_bank(reader: TextReader) -> FloatArray:
+    texts = neutral_texts()
+    parts = (texts[start : start + BANK_BATCH] for start in range(0, len(texts), BANK_BATCH))
+    return np.concatenate([reader.encode_texts(part) for part in parts])
 
 
 def _may_serve(space: EmbeddingSpace, serving: KeptSpace | None, leads: bool) -> bool:

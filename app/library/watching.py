@@ -96,10 +96,11 @@ class Watcher:
         for folder in self._folders:
             self._watched.leave(str(folder))
 
-    def run_once(self) -> None:
-        """Take in what is whole by now."""
+    def run_once(self) -> bool:
+        """Take in what is whole by now. Returns whether all folders could be looked into."""
         if self.look() and not self._stopping.wait(SETTLE_SECONDS):
             self.look()
+        return not self._said
 
     def look(self) -> bool:
         """Look at each folder, and take in what is new there and whole. Returns whether something is not whole yet."""
@@ -114,11 +115,15 @@ class Watcher:
                 self._complain(folder, str(error))
             except Exception:
                 log.exception("watched folder could not be looked at folder=%s", folder)
+                self._said.add(f"{folder}!")
                 self._stopping.wait(SETTLE_SECONDS)
         return waiting
 
     def _below(self, folder: Path) -> Iterable[Path]:
-        return folders_below(folder.resolve(), self._exclude) if folder.is_dir() else ()
+        try:
+            return folders_below(folder.resolve(), self._exclude) if folder.is_dir() else ()
+        except OSError:  # said by `look`
+            return ()
 
     def _look_into(self, folder: Path) -> bool:
         known = self._imports.under(Source(folder.resolve(), (0, 0)).name)  # it may be a link

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from app.errors import StorageUnavailable
 from app.media.store import CHUNK, THUMBNAILS, Incoming, Store, original_name, parse_original, thumbnail_name
 
 INCOMING = ".incoming"
@@ -28,6 +29,7 @@ class Folder(Store):
         self.root = root
         self.place = str(root)
         (root / INCOMING).mkdir(parents=True, exist_ok=True)
+        self._volume = root.stat().st_dev
 
     def is_at(self, path: Path) -> bool:
         """Whether ``path`` is this folder, by whichever name: through links and mounts."""
@@ -39,8 +41,31 @@ class Folder(Store):
     def thumbnail(self, md5: str, width: int) -> Path:
         return self.root / thumbnail_name(md5, width)
 
+    @property
+    def trouble(self) -> str | None:
+        try:
+            self.reach()
+        except StorageUnavailable as error:
+            return str(error)
+        return None
+
+    def reach(self) -> None:
+        """Also raised where a disk was pulled off: what was written into the empty folder would vanish behind it."""
+        try:
+            volume = self.root.stat().st_dev
+        except OSError as error:
+            raise StorageUnavailable(
+                f"The pictures in {self.root} can't be reached: {error.strerror}. Is their disk mounted?"
+            ) from error
+        if volume == self._volume:
+            return
+        if next(self.found_originals(), None) is None:
+            raise StorageUnavailable(f"The pictures are not in {self.root} any more. Is their disk mounted?")
+        self._volume = volume  # it is back, under another number
+
     def incoming(self) -> Incoming:
         """Room for a new file, on the same volume, so that keeping it is one rename."""
+        self.reach()
         return Incoming(self.root / INCOMING)
 
     def linked(self, source: Path) -> Incoming:

@@ -148,7 +148,8 @@ class Store(ABC):
         """Why nothing can be read or written just now, as far as is known."""
         return None
 
-    def reach(self) -> None:  # noqa: B027 - a folder is always there
+    @abstractmethod
+    def reach(self) -> None:
         """Raises `StorageUnavailable` where nothing can be read or written just now."""
 
     # -- coming in ----------------------------------------------------------------------------------------------

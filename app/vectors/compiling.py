@@ -258,7 +258,7 @@ class Towers:
         for tower, numbers in (("image", images), ("text", texts)):
             target = self._folder / f"{tower}.onnx"
             target.unlink(missing_ok=True)
-            os.link(self._folder / f"{numbers}-{tower}.onnx", target)
+            _link(self._folder / f"{numbers}-{tower}.onnx", target)
         if self._pixels is None or self._tokens is None:
             raise ValueError("nothing was exported")
         return CompiledEncoder(self._folder, self._encoder.space, self._pixels, self._tokens)
@@ -297,8 +297,16 @@ class Towers:
             old = Path(tempfile.mkdtemp(dir=compiled.folder, prefix=".old-"))
             os.replace(target, old / "it")
             shutil.rmtree(old, ignore_errors=True)  # who runs it has it open
-        shutil.copytree(self._folder, self._folder.with_suffix(".done"), copy_function=os.link)
+        shutil.copytree(self._folder, self._folder.with_suffix(".done"), copy_function=_link)
         os.replace(self._folder.with_suffix(".done"), target)
+
+
+def _link(source: str | Path, target: str | Path) -> None:
+    """A second name for a file; a copy on disks that know no such thing."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _export(model: Any, features: dict[str, Any], path: Path) -> None:

@@ -20,7 +20,18 @@ from PIL import Image
 from app.errors import ModelUnavailable
 from app.models import Choice, EmbeddingSpace, FloatArray
 from app.vectors.compiled import BATCH, LONGEST_TEXT, load, read
-from app.vectors.known import AUTO, PREFERRED, cached, fetch, first_line, folder_of, is_folder_name, quiet_hub, short
+from app.vectors.known import (
+    AUTO,
+    PREFERRED,
+    cached,
+    fetch,
+    first_line,
+    folder_of,
+    is_folder_name,
+    is_part,
+    quiet_hub,
+    short,
+)
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -231,15 +242,32 @@ def _loaded(folder: Path) -> SentenceTransformer:
     device = "cuda" if cuda else "cpu"
     model = SentenceTransformer(str(folder), device=device, local_files_only=True, model_kwargs=options)
     model.eval()
+    _pad_as_trained(model)
     return model
 
 
+def _pad_as_trained(model: SentenceTransformer) -> None:
+    """SigLIP was trained with texts filled up to one length, and takes their vector from the last position: filled up
+    to the longest of a batch, as others are, the same text would mean something else each time.
+
+    https://huggingface.co/docs/transformers/model_doc/siglip
+    """
+    first: Any = model[0]
+    config = getattr(first, "config", None)
+    if config is not None and config.model_type.startswith("siglip"):
+        length = config.text_config.max_position_embeddings
+        first.processing_kwargs = {"text": {"padding": "max_length", "max_length": length, "truncation": True}}
+
+
 def fingerprint(folder: Path) -> str:
-    """Digest over every file that decides about vectors: weights, configuration, tokenizer, preprocessing."""
+    """Digest over every file that decides about vectors: weights, configuration, tokenizer, preprocessing.
+
+    Of files that `fetch` would take: what other programs keep in the same folder of the shared cache comes and goes.
+    """
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if not path.is_file() or path.suffix.lower() == ".md" or any(part.startswith(".") for part in name.split("/")):
+        if not path.is_file() or any(part.startswith(".") for part in name.split("/")) or not is_part(name):
             continue
         with path.open("rb") as file:
             digest.update(f"{name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())

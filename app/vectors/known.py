@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,11 @@ def cached(repository: str) -> Path | None:
         return Path(snapshot_download(repository, local_files_only=True, **chosen))
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError):
         return None
+
+
+def is_part(name: str) -> bool:
+    """Whether a file of a repository, or of a model's folder, is one that models are loaded from."""
+    return any(fnmatchcase(name, wanted) for wanted in WANTED) and not any(fnmatchcase(name, left) for left in UNWANTED)
 
 
 def fetch(name: str, progress: Callable[[int, int], None] = lambda _done, _total: None) -> Path:

@@ -145,7 +145,8 @@ class Api:
     def _take_in_encoded(self, body: bytes) -> UploadResult:
         try:
             encoded = EncodedImage.model_validate(json.loads(body))
-            data = base64.b64decode(encoded.image.partition(",")[2] or encoded.image, validate=True)
+            image = "".join(encoded.image.split())  # many programs break it into lines
+            data = base64.b64decode(image.partition(",")[2] or image, validate=True)
         except (ValidationError, binascii.Error, ValueError, RecursionError) as error:
             raise InvalidInput('Send {"image": "<base64>", "filename": "…"}.') from error
         if len(data) > self._limits.file_bytes:
@@ -193,10 +194,15 @@ class Api:
         self._library.intake.restore(image_id)
         return self.get_image(request, image_id)
 
-    def list_trash(self, limit: Limit = 50, offset: Offset = 0) -> TrashList:
+    def list_trash(self, request: Request, limit: Limit = 50, offset: Offset = 0) -> TrashList:
         """What was deleted, the last first."""
-        items = self._library.trash.latest(limit, offset)
-        return TrashList(total=self._library.trash.count(), images=[trashed_body(item) for item in items])
+        items = self._library.trash.latest(limit + 1, offset)
+        following = None
+        if len(items) > limit:
+            query = {"limit": limit, "offset": offset + limit}
+            following = path_of(request, f"{PREFIX}/trash?{urlencode(query)}")
+        images = [trashed_body(item) for item in items[:limit]]
+        return TrashList(total=self._library.trash.count(), images=images, next=following)
 
     def empty_trash(self) -> Response:
         """Delete everything in the trash for good."""
@@ -285,4 +291,6 @@ def health_router(library: Library) -> APIRouter:
 
     router.get("/healthz")(healthz)
     router.get("/readyz", responses={503: {"description": "No query can be answered yet"}})(readyz)
+    for path, answer in (("/healthz", healthz), ("/readyz", readyz)):  # many monitors ask for the head alone
+        router.head(path, include_in_schema=False)(answer)
     return router

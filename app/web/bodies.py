@@ -89,6 +89,7 @@ class TrashList(BaseModel):
 
     total: int
     images: list[TrashedBody]
+    next: str | None = Field(description="Path of the next page, null on the last one.")
 
 
 class UploadBody(BaseModel):

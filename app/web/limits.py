@@ -188,7 +188,7 @@ class WithinLimits:
             await app(scope, patient, send)
 
     def _rule(self, scope: Scope, headers: Headers) -> _Rule:
-        path = path_inside(scope)
+        path = path_inside(scope).rstrip("/")  # with one at the end there is nothing, and that is what is to be told
         posted = scope["method"] == "POST"
         rule = _Rule(("requests",), SMALL_BODY)
         if path.startswith(FILES) or path.endswith("/original"):

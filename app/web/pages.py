@@ -82,6 +82,7 @@ class Pages:
     def router(self) -> APIRouter:
         router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
         router.get("/")(self.gallery)
+        router.head("/")(self.gallery)  # of monitors
         router.get("/search")(self.search)
         router.post("/search/picture")(self.search_by_picture)
         router.get("/images/{image_id}")(self.image)

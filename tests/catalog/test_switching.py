@@ -66,6 +66,32 @@ def of(vectors: Vectors, space: int, image_id: int) -> FloatArray:
 
 
 @pytest.mark.usefixtures("old")
+def test_pictures_whose_previews_are_made_again_are_waited_for(
+    images: Images, vectors: Vectors, switches: Switches
+) -> None:
+    """The space that serves finds them; the new one would not."""
+    filling = begin(switches)
+    images.start_over([2, 4])
+    assert fill(switches, filling) == [1, 3, 5]
+    assert not switches.promote(filling)
+    prepare_all(images)
+    serving = vectors.serving()
+    assert serving is not None
+    vectors.record("w", serving.id, [i.id for i in images.claim(ImageState.PREPARED, "w", 9)], unit_vectors(2))
+    assert not switches.promote(filling)
+    assert fill(switches, filling) == [2, 4]
+    assert switches.promote(filling)
+    assert images.counts() == Counts(indexed=5)
+
+
+def test_new_pictures_are_not_waited_for(images: Images, old: int, switches: Switches) -> None:
+    filling = begin(switches)
+    add_pictures(images, 3, first=5)
+    fill(switches, filling)
+    assert switches.promote(filling)
+
+
+@pytest.mark.usefixtures("old")
 def test_a_wish_changes_nothing_until_its_space_is_full(images: Images, vectors: Vectors, switches: Switches) -> None:
     filling = begin(switches)
     assert fill(switches, filling, 4) == [1, 2, 3, 4]

@@ -37,6 +37,19 @@ class Disk:
         finally:
             self._remount("rw")
 
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Pulled off, and plugged in again: meanwhile an empty folder is there."""
+        kept = self.path.with_name(f"{self.path.name} kept")
+        kept.mkdir()
+        subprocess.run(["mount", "--bind", str(self.path), str(kept)], check=True)
+        subprocess.run(["umount", "--lazy", str(self.path)], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["mount", "--bind", str(kept), str(self.path)], check=True)
+            subprocess.run(["umount", "--lazy", str(kept)], check=True)
+
     def _remount(self, how: str) -> None:
         subprocess.run(["mount", "-o", f"remount,{how}", str(self.path)], check=True)
 

@@ -162,6 +162,35 @@ def test_with_a_password_set_a_running_server_answers_the_command_line(terminal:
     assert terminal.server.counts()["indexed"] == 1
 
 
+def test_what_is_written_for_programs_is_utf_8_whatever_the_terminal_speaks(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "日本.jpg").write_bytes(picture("red"))
+    terminal.run("import", str(tmp_path / "日本.jpg"))
+    for form in ("csv", "jsonl"):
+        environment = clean_environment(tmp_path) | {"PYTHONIOENCODING": "cp1252"}
+        command = [sys.executable, "run.py", "--data", str(tmp_path / "data"), "export", "--format", form]
+        ended = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, timeout=120, check=True)
+        assert "日本.jpg" in ended.stdout.decode("utf-8")
+
+
+def test_words_to_leave_out_may_come_first(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "beach.png").write_bytes(picture("red", format="PNG"))
+    (tmp_path / "beach.jpg").write_bytes(picture("blue"))
+    terminal.run("import", str(tmp_path / "beach.png"), str(tmp_path / "beach.jpg"))
+    assert terminal.run("search", "-type:jpg", "--top", "5").stdout.split("\t")[2] == "beach.png"
+    assert "unexpected extra argument" in terminal.run("search", "red", "--tpo", "5", code=2).stderr
+
+
+def test_pictures_whose_original_is_missing_hold_up_no_others(terminal: Terminal, tmp_path: Path) -> None:
+    for colour in ("red", "blue"):
+        (tmp_path / f"{colour}.png").write_bytes(picture(colour, format="PNG"))
+        terminal.run("import", str(tmp_path / f"{colour}.png"))
+    lost = terminal.run("search", "type:png", "--top", "1").stdout.rstrip("\n").split("\t")
+    Path(lost[3]).unlink()
+    told = terminal.run("search", "type:png", "--save", str(tmp_path / "found"), code=1)
+    assert f"Not saved, since their originals are missing: {lost[2]}." in told.stderr
+    assert len(list((tmp_path / "found").iterdir())) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

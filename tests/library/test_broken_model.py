@@ -9,6 +9,7 @@ from PIL import Image
 from sqlalchemy.exc import OperationalError
 
 from app.models import Counts, FloatArray
+from app.vectors.relevance import neutral_texts
 from tests.encoders import ColourEncoder, FailingEncoder
 from tests.library.conftest import Rooms
 
@@ -36,6 +37,32 @@ def test_a_picture_that_a_working_model_cannot_read_is_blamed(rooms: Rooms) -> N
     rooms.add("red", "black", "green")
     rooms.index(FailingEncoder())
     assert rooms.images.counts() == Counts(indexed=2, failed=1)
+
+
+def test_neutral_texts_are_read_once_also_where_they_can_not_be_written(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rooms.add("red")
+    rooms.index()
+    read: list[str] = []
+
+    class Counting(ColourEncoder):
+        def encode_texts(self, texts: Sequence[str]) -> FloatArray:
+            read.extend(texts)
+            return super().encode_texts(texts)
+
+    def full(*_arguments: object) -> None:
+        raise OperationalError("UPDATE", {}, Exception("database or disk is full"))
+
+    searcher = rooms.searcher(load=Counting, start=False)
+    with monkeypatch.context() as disk:
+        disk.setattr(rooms.vectors, "keep_bank", full)
+        for _ in range(3):
+            with pytest.raises(OperationalError):
+                searcher.serve()
+    searcher.serve()
+    assert searcher.ready()
+    assert len(read) == len(neutral_texts())
 
 
 def test_a_start_that_failed_is_made_up_for(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:

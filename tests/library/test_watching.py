@@ -261,6 +261,15 @@ def test_one_folder_that_cannot_be_looked_into_does_not_hinder_others(
     told = {seen.folder: seen.message for seen in watch.watched.all()}
     assert told == {str(other): "It can't be looked into: Input/output error.", str(disk): None}
     assert watch.names == ["red.jpg"]
+    assert not watch.watcher.run_once(), "which is told by the exit code"
+
+    running = threading.Thread(target=watch.watcher.run)
+    running.start()
+    wait_for(lambda: [seen.folder for seen in watch.watched.all() if seen.message] == [str(other)])
+    put(disk / "blue.jpg", picture("blue"))
+    wait_for(lambda: watch.names == ["blue.jpg", "red.jpg"])
+    watch.watcher.stop()
+    running.join()
 
 
 def test_a_folder_of_the_library_itself_is_told_on_the_pages(

@@ -58,6 +58,38 @@ def _save_clip(folder: Path, seed: int, text: dict[str, Any], vision: dict[str, 
     return folder
 
 
+def save_tiny_siglip(folder: Path) -> Path:
+    """A SigLIP of a few kB: letters as tokens, 32 × 32 pixels, texts of 64 tokens."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import (
+        PreTrainedTokenizerFast,
+        SiglipConfig,
+        SiglipImageProcessor,
+        SiglipModel,
+        SiglipProcessor,
+    )
+
+    tokens = ["<pad>", END, "<unk>", " ", *LETTERS]
+    split = Tokenizer(models.WordLevel({token: number for number, token in enumerate(tokens)}, unk_token="<unk>"))  # noqa: S106
+    split.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    split.post_processor = processors.TemplateProcessing(single=f"$A {END}", special_tokens=[(END, 1)])
+    special = {"pad_token": END, "eos_token": END, "unk_token": "<unk>"}
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=split, model_max_length=64, model_input_names=["input_ids"], **special
+    )
+    layers = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    numbers = {"pad_token_id": 1, "eos_token_id": 1, "bos_token_id": 1}
+    text = {**layers, **numbers, "vocab_size": len(tokens), "max_position_embeddings": 64, "projection_size": 32}
+    config = SiglipConfig(text_config=text, vision_config={**layers, "image_size": 32, "patch_size": 8})
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        SiglipModel(config).save_pretrained(folder)
+    images = SiglipImageProcessor(size={"height": 32, "width": 32})
+    SiglipProcessor(images, tokenizer).save_pretrained(folder)  # type: ignore[no-untyped-call]
+    return folder
+
+
 def save_as_sentence_transformers(source: Path, folder: Path) -> Path:
     """The same model in the other format: with `modules.json`, as models on the hub have it."""
     from sentence_transformers import SentenceTransformer

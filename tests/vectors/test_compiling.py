@@ -269,6 +269,18 @@ def test_compiling_again_replaces_what_was_there_and_leaves_nothing_else(clip: P
     assert json.loads((folder / "choice.json").read_text())["space"]["model"] == "tiny-clip"
 
 
+def test_a_disk_without_links_is_good_enough(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*_arguments: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    monkeypatch.setattr(compiling, "TORCH_AHEAD", 1e9)
+    choice = compile_model(itself(clip), Compiled(tmp_path / "compiled", "fp32"), PICTURES, TEXTS)
+    assert choice.images == "onnx fp32"
+    (folder,) = (tmp_path / "compiled").iterdir()
+    assert (folder / "image.onnx").stat().st_size > 1000
+
+
 def test_a_model_that_cannot_be_compiled_runs_in_torch(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from transformers import AutoTokenizer, SiglipModel
 
 from app.errors import ModelNotReady, ModelUnavailable
 from app.models import FloatArray, ModelState
@@ -37,6 +39,7 @@ from tests.vectors.models import (
     save_as_sentence_transformers,
     save_text_only_model,
     save_tiny_clip,
+    save_tiny_siglip,
 )
 
 PICTURES = [noise((60, 40), seed=seed) for seed in range(3)] + [Image.new("RGB", (500, 20), "red")]
@@ -215,6 +218,20 @@ def test_a_text_that_looks_like_something_to_fetch_is_a_text(text: str, encoder:
     assert not same(alone, encoder.encode_images([PICTURES[0]]))
 
 
+@pytest.mark.parametrize("form", ["transformers", "sentence-transformers"])
+def test_siglip_reads_texts_as_it_was_trained_alone_and_among_others(tmp_path: Path, form: str) -> None:
+    folder = save_tiny_siglip(tmp_path / "tiny-siglip")
+    kept = save_as_sentence_transformers(folder, tmp_path / "kept") if form == "sentence-transformers" else folder
+    encoder = load_encoder(str(kept), kept)
+    alone = encoder.encode_texts(["a dog"])
+    assert same(alone, encoder.encode_texts(["a dog", "a caption that is a good deal longer"])[:1])
+    tokens = AutoTokenizer.from_pretrained(folder)(["a dog"], padding="max_length", return_tensors="pt")
+    with torch.inference_mode():
+        own = SiglipModel.from_pretrained(folder).get_text_features(**tokens).pooler_output.numpy()
+    assert same(alone, own / np.linalg.norm(own))
+    assert encoder.encode_texts(["a dog " * 50]).shape == alone.shape == encoder.encode_images([PICTURES[0]]).shape
+
+
 # -- spaces
 
 
@@ -237,6 +254,16 @@ def test_a_file_that_moves_or_is_added_is_another_space(clip: Path, tmp_path: Pa
     copy = shutil.copytree(clip, tmp_path / "tiny-clip")
     (copy / "vocab.json").rename(copy / "vocabulary.json")
     assert fingerprint(copy) != fingerprint(clip)
+
+
+@pytest.mark.parametrize(
+    "name", ["open_clip_config.json", "open_clip_model.safetensors", "onnx/model.json", "pytorch_model.bin", "notes.md"]
+)
+def test_files_of_other_programs_change_nothing(clip: Path, tmp_path: Path, name: str) -> None:
+    copy = shutil.copytree(clip, tmp_path / "tiny-clip")
+    (copy / name).parent.mkdir(exist_ok=True)
+    (copy / name).write_text("{}")
+    assert fingerprint(copy) == fingerprint(clip)
 
 
 def test_other_weights_are_another_space(encoder: SentenceTransformerEncoder, tmp_path: Path) -> None:

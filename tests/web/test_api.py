@@ -238,12 +238,21 @@ class TestStatus:
             wait_for(lambda: get(glimpse, "/status")["worker"]["alive"] is True)
         assert get(glimpse, "/status")["worker"]["alive"] is False
 
+    @pytest.mark.parametrize("size", [100, 200_000])
+    def test_a_slash_too_many_is_told_and_not_redirected(self, glimpse: Glimpse, size: int) -> None:
+        """Who uploads with `curl` would hear nothing of a redirect, and believe that the picture is here."""
+        answer = glimpse.client.post(
+            "/api/v1/images/", files=[("files", ("a.jpg", bytes(size)))], follow_redirects=False
+        )
+        assert_problem(answer, 404)
+
     def test_healthy_is_not_ready(self, settings: Settings) -> None:
         def load() -> Encoder:
             raise ModelUnavailable("There is none.")
 
         with starting(settings, load) as glimpse:
             assert glimpse.client.get("/healthz").json() == {"status": "alive"}
+            assert [glimpse.client.head(path).status_code for path in ("/healthz", "/readyz", "/")] == [200, 503, 200]
             wait_for(lambda: "There is none." in glimpse.client.get("/readyz").text)
             assert glimpse.client.get("/readyz").status_code == 503
             assert_problem(glimpse.client.get("/api/v1/search?q=red"), 503)

@@ -83,10 +83,21 @@ def test_programs_delete_list_restore_and_empty(gallery: Glimpse) -> None:
     assert client.post("/api/v1/images/1/restore").status_code == 404
     client.delete("/api/v1/images/1")
     assert client.delete("/api/v1/trash").status_code == 204
-    assert client.get("/api/v1/trash").json() == {"total": 0, "images": []}
+    assert client.get("/api/v1/trash").json() == {"total": 0, "images": [], "next": None}
     assert client.delete("/api/v1/images/2?forever=true").status_code == 204
     assert client.get("/api/v1/trash").json()["total"] == 0
     assert list(gallery.settings.images.glob("??/*")) == []
+
+
+def test_programs_leaf_through_the_trash(gallery: Glimpse) -> None:
+    for image_id in (1, 2):
+        gallery.client.delete(f"/api/v1/images/{image_id}")
+    path, found = "/api/v1/trash?limit=1", []
+    while path:
+        told = gallery.client.get(path).json()
+        found += [item["id"] for item in told["images"]]
+        path = told["next"]
+    assert (found, told["total"]) == ([2, 1], 2)
 
 
 def test_forever_also_holds_for_what_is_in_the_trash(gallery: Glimpse) -> None:

@@ -164,7 +164,11 @@ class TestOutcomes:
 
     def test_a_picture_in_json_is_one_more_way(self, glimpse: Glimpse) -> None:
         encoded = base64.b64encode(RED).decode()
-        for image, outcome in ((encoded, "added"), (f"data:image/jpeg;base64,{encoded}", "duplicate")):
+        lines = base64.encodebytes(RED).decode()
+        assert "\n" in lines.strip()
+        for image, outcome in (
+            (encoded, "added"), (f"data:image/jpeg;base64,{encoded}", "duplicate"), (lines, "duplicate"),
+        ):  # fmt: skip
             answer = glimpse.client.post("/api/v1/images", json={"image": image, "filename": "rose.jpg"})
             [result] = results(answer)
             assert (result["filename"], result["outcome"]) == ("rose.jpg", outcome)
