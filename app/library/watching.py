@@ -100,7 +100,7 @@ class Watcher:
         """Take in what is whole by now. Returns whether all folders could be looked into."""
         if self.look() and not self._stopping.wait(SETTLE_SECONDS):
             self.look()
-        return not self._said
+        return not any(f"{folder}!" in self._said for folder in self._folders)
 
     def look(self) -> bool:
         """Look at each folder, and take in what is new there and whole. Returns whether something is not whole yet."""

@@ -348,15 +348,17 @@ def test_a_folder_that_cannot_be_written_to_is_told_in_a_line(terminal: Terminal
 
 def test_status_tells_the_version_that_the_project_has(terminal: Terminal) -> None:
     version = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    terminal.run("keys", "add", "frame")  # which makes a library
     assert terminal.json("status")["version"] == version
     lines = terminal.run("status").stdout.splitlines()
     assert f"version\t{version}" in lines
     assert "server\t–" in lines
 
 
-def test_a_watched_folder_is_looked_after_also_after_a_crash(terminal: Terminal, disk: Path) -> None:
+def test_a_watched_folder_is_looked_after_also_after_a_crash(terminal: Terminal, disk: Path, tmp_path: Path) -> None:
     (disk / "broken.jpg").unlink()
     watching = terminal.start("watch", str(disk), stderr=subprocess.DEVNULL)
+    wait_for((tmp_path / "data" / "index" / "catalog.sqlite3").exists)
     wait_for(lambda: terminal.json("status")["pictures"]["total"] == 5)
 
     def remembered() -> bool:  # only then a kill costs nothing: what was under way is read again
