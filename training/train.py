@@ -440,6 +440,7 @@ class Run:
 
     def __init__(self, arguments: argparse.Namespace, material: Material) -> None:
         self.material, self.minutes, self.passes = material, arguments.minutes, arguments.passes
+        self.begin_at = arguments.begin_at
         self.device, self.checkpoint = torch.device(arguments.device), arguments.work / "picture.pt"
         self.step, self.seen, self.spent = 0, 0, 0.0
         self.rng, self.table, self.memory = np.random.default_rng(0), colour_table(), Memory(self.device)
@@ -478,8 +479,10 @@ class Run:
     def progress(self) -> float:
         """Share of the schedule that is done, by the clock or by the number of pictures."""
         if self.minutes:
-            return float(self.spent / (60 * self.minutes))
-        return float(self.seen / (self.passes * len(self.material.train)))
+            done = self.spent / (60 * self.minutes)
+        else:
+            done = self.seen / (self.passes * len(self.material.train))
+        return float(self.begin_at + (1 - self.begin_at) * done)
 
     @property
     def side(self) -> int:
@@ -559,8 +562,16 @@ def main() -> None:
     parser.add_argument(
         "--passes", type=float, default=8, help="length of the schedule in passes (when no minutes are given)"
     )
+    parser.add_argument(
+        "--begin-at",
+        type=float,
+        default=0,
+        help="where in the schedule to begin, from 0 up to 1, with --warm-start: the time goes to the rest of it",
+    )
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
+    if not 0 <= arguments.begin_at < 1 or (arguments.begin_at and not arguments.warm_start):
+        parser.error("--begin-at takes a share from 0 up to 1, and needs --warm-start")
     arguments.work.mkdir(parents=True, exist_ok=True)
     handlers: list[logging.Handler] = [logging.StreamHandler(), logging.FileHandler(arguments.work / "train.log")]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers)
