@@ -240,10 +240,12 @@ class Worker:
         followers = self._follower.followers() if self._follower else []
         for name in {*self._images.claimers(), *self._workers.names(), *followers}:
             where, _, pid = name.rpartition(":")
-            alive = where != host or not pid.isdigit() or _is_alive(int(pid))
-            if alive and where == host:
+            here = where == host and pid.isdigit()
+            alive = here and _is_alive(int(pid))
+            if alive:
                 self._seen_alive.add(name)
-            if (start and name == self._name) or (not alive and (start or name in self._seen_alive)):
+            died = here and not alive and (start or name in self._seen_alive)
+            if died or (start and name == self._name):
                 released = self._images.release(name, died=True)
                 self._workers.leave(name)
                 if self._follower:

@@ -20,7 +20,7 @@ from app.catalog.database import Database
 from app.catalog.images import LEASE_SECONDS, MAX_ATTEMPTS, is_free
 from app.catalog.postgresql import take_turn
 from app.catalog.tables import counts, images, spaces, switching, vectors
-from app.catalog.vectors import KeptSpace, change_over, space_row, write_entries
+from app.catalog.vectors import KeptSpace, change_over, has_vector, space_row, write_entries
 from app.errors import NotFound
 from app.models import EmbeddingSpace, FloatArray, ImageState
 
@@ -237,10 +237,7 @@ def _lacks(space_id: int, after: int) -> tuple[ColumnElement[bool], ...]:
 
 def _made_again(space_id: int) -> tuple[ColumnElement[bool], ...]:
     """Pictures that the space finds while their previews are missing."""
-    entry = exists().where(
-        vectors.c.space_id == space_id, vectors.c.image_id == images.c.id, func.length(vectors.c.vector) > 0
-    )
-    return images.c.state == ImageState.PENDING, entry
+    return images.c.state == ImageState.PENDING, has_vector(space_id)
 
 
 def _leave_out(connection: Connection, space_id: int, ids: Sequence[int]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, and_, bindparam, case, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Exists, Row, and_, bindparam, case, delete, exists, func, insert, or_, select, update
 
 from app.catalog.database import Database
 from app.catalog.postgresql import take_turn
@@ -218,11 +218,15 @@ def write_entries(connection: Connection, space_id: int, entries: Mapping[int, F
     connection.execute(insert(vectors), rows)
 
 
-def _set_states(connection: Connection, space_id: int) -> None:
-    has_vector = exists().where(
+def has_vector(space_id: int) -> Exists:
+    """Whether a space finds the picture of a row of `images`."""
+    return exists().where(
         vectors.c.space_id == space_id, vectors.c.image_id == images.c.id, func.length(vectors.c.vector) > 0
     )
-    state = case((has_vector, ImageState.INDEXED.value), else_=ImageState.PREPARED.value)
+
+
+def _set_states(connection: Connection, space_id: int) -> None:
+    state = case((has_vector(space_id), ImageState.INDEXED.value), else_=ImageState.PREPARED.value)
     ready = images.c.state.in_([ImageState.PREPARED, ImageState.INDEXED])
     changes = or_(images.c.state != state, images.c.claimed_by.is_not(None), images.c.attempts != 0)
     values = {"state": state, "attempts": 0, "claimed_by": None, "claimed_until": None}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,6 +155,18 @@ def test_the_old_model_answers_until_the_new_one_has_every_picture(running: Runn
     running.follow()
     assert running.first("red") == ("green", "rotated")
     assert running.models.status.name == "rotated"
+
+
+def test_the_old_model_is_let_go_also_where_it_was_the_first(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = weakref.ref(running.models.active().model)
+    running.chooser.use("rotated")
+    running.fill()
+    running.follow()
+    assert old() is not None
+    monkeypatch.setattr("app.library.serving.KEPT_SECONDS", 0.0)
+    running.models.follow()
+    gc.collect()
+    assert old() is None
 
 
 def test_no_answer_is_empty_at_any_step(running: Running) -> None:
