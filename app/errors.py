@@ -9,6 +9,7 @@
     ├── PictureError           a file that is no picture we can read; costs that one file
     ├── ModelNotReady          the model is still loading: try again in a moment
     ├── ModelUnavailable       the model named in the settings can't be had
+    │   └── ModelTooLarge      … because there is not enough memory for it
     ├── EngineUnavailable      the vector engine named in the settings does not answer
     ├── CatalogUnavailable     the catalog can't be read or written just now: its disk, its server, its holder
     └── StorageUnavailable     pictures can't be read or written just now: the object store is away
@@ -43,6 +44,10 @@ class ModelNotReady(GlimpseError):
 
 class ModelUnavailable(GlimpseError):
     """The model can't be loaded; the message says why and what to do."""
+
+
+class ModelTooLarge(ModelUnavailable):
+    """The model is there, but not the memory that it takes."""
 
 
 class EngineUnavailable(GlimpseError):

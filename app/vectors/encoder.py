@@ -9,7 +9,7 @@ import hashlib
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from PIL import Image
 
-from app.errors import ModelUnavailable
+from app.errors import ModelTooLarge, ModelUnavailable
 from app.models import Choice, EmbeddingSpace, FloatArray
+from app.vectors import memory
 from app.vectors.compiled import BATCH, LONGEST_TEXT, load, read
 from app.vectors.known import (
     AUTO,
@@ -181,6 +182,8 @@ def _load_named(name: str, compiled: Compiled | None) -> Encoder:
     if folder is not None:
         try:
             return _load_folder(folder, short(name), compiled)
+        except ModelTooLarge:
+            raise
         except ModelUnavailable:
             log.info("model incomplete in the local cache, fetching it name=%s", name)
     return _load_folder(fetch(name), short(name), compiled)
@@ -224,10 +227,21 @@ def load_text_tower(name: str) -> TextTower:
 
 
 def _construct(folder: Path) -> SentenceTransformer:
+    _need_memory(folder)
     try:
         return _loaded(folder)
     except Exception as error:
         raise ModelUnavailable(f"The model in {folder} can't be loaded: {first_line(error)}") from error
+
+
+def _need_memory(folder: Path) -> None:
+    """Raises `ModelTooLarge` where loading would only end with the system killing this process, time and again."""
+    needed, free = sum(path.stat().st_size for path in _parts(folder) if path.suffix == ".safetensors"), memory.free()
+    if needed > free:
+        raise ModelTooLarge(
+            f"The model in {folder} takes at least {needed / 1e6:,.0f} MB of memory, and {free / 1e6:,.0f} MB are "
+            "free. Choose a smaller model, or end what else runs here."
+        )
 
 
 def _loaded(folder: Path) -> SentenceTransformer:
@@ -265,13 +279,19 @@ def fingerprint(folder: Path) -> str:
     Of files that `fetch` would take: what other programs keep in the same folder of the shared cache comes and goes.
     """
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
+    for path in _parts(folder):
         name = path.relative_to(folder).as_posix()
-        if not path.is_file() or any(part.startswith(".") for part in name.split("/")) or not is_part(name):
-            continue
         with path.open("rb") as file:
             digest.update(f"{name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return digest.hexdigest()
+
+
+def _parts(folder: Path) -> Iterator[Path]:
+    """The files that a model is loaded from, in a fixed order."""
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and not any(part.startswith(".") for part in name.split("/")) and is_part(name):
+            yield path
 
 
 def share_cores() -> None:
