@@ -111,13 +111,14 @@ def _refuse_a_folder_that_can_not_be_used(settings: Settings) -> None:
 
 def _refuse_to_be_open_by_mistake(settings: Settings) -> None:
     """Other machines are served only with a password, or where a person said that they need none."""
-    if settings.is_local or settings.open:
+    if settings.open or (settings.is_local and not settings.known_hosts):
         return
     with _access(settings) as access:
         if access.is_locked:
             return
+    way = f"Being reached as {settings.hosts}" if settings.is_local else f"Listening on {settings.host}"
     typer.echo(
-        f"Listening on {settings.host} lets other machines in, and no password is set.\n"
+        f"{way} lets other machines in, and no password is set.\n"
         "Set one with `python run.py password`, or start with --open (GLIMPSE_OPEN=true) if everybody who can reach\n"
         "this machine may see, add and remove pictures.",
         err=True,
@@ -225,6 +226,8 @@ def search(
     settings = settings_of_a_library()
     if open_ and settings.in_bucket:
         raise typer.BadParameter(f"these pictures lie in {settings.storage}: use --save FOLDER instead of --open")
+    if save and not settings.in_bucket and save.resolve().is_relative_to(settings.images.resolve()):
+        raise typer.BadParameter(f"{save} lies among the pictures of the library itself: choose a folder elsewhere")
     with _told():
         hits = find(settings, query, image.read_bytes() if image else None, top)
         if save:

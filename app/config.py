@@ -45,12 +45,16 @@ Rate = Annotated[str, AfterValidator(_checked_rate)]
 """As `limits` writes them: ``30/second``, ``10/5 minutes``; nothing for no limit."""
 
 
+Folder = Annotated[Path, AfterValidator(Path.expanduser)]
+"""``~`` is the home folder here too: where no shell has a say, in a ``.env`` file."""
+
+
 class Settings(BaseSettings):
     """Each field is one setting: ``host`` is ``GLIMPSE_HOST``."""
 
     model_config = SettingsConfigDict(env_prefix="GLIMPSE_", env_file=".env", extra="ignore", frozen=True)
 
-    data: Path = Field(PROJECT, description="Folder that holds `images/` and `index/`.")
+    data: Folder = Field(PROJECT, description="Folder that holds `images/` and `index/`.")
     catalog: str = Field("", description="URL of the catalog, `postgresql://…`; empty: a file in the data folder.")
     storage: str = Field("", description="Where pictures lie: a folder or `s3://bucket/prefix`; by default `images/`.")
     storage_endpoint: str = Field("", description="Address of an S3-compatible server other than Amazon's.")
@@ -110,7 +114,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_folder_or_bucket(cls, storage: str) -> str:
         if "://" not in storage:
-            return storage
+            return storage and str(Path(storage).expanduser())
         if not BUCKET.fullmatch(storage):
             raise ValueError("it has to be a folder, or like s3://bucket/prefix without a key, a password or a `?`")
         return storage.rstrip("/")

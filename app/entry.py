@@ -18,7 +18,10 @@ SECRET = ("catalog", "vectors", "storage", "storage_endpoint", "rate_storage")
 def read_settings(**changed: str) -> Settings:
     """The settings, or the end of the program with what is wrong with them."""
     try:
-        return Settings(**changed)  # type: ignore[arg-type] # pydantic reads texts, as in the environment
+        try:
+            return Settings(**changed)  # type: ignore[arg-type] # pydantic reads texts, as in the environment
+        except PermissionError:  # who runs this may not look into the folder it runs in, and so has no `.env` there
+            return Settings(_env_file=None, **changed)  # type: ignore[arg-type]
     except ValidationError as error:
         for fault in error.errors():
             name = "_".join(str(part) for part in fault["loc"])

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.entry import read_settings, told
+from app.entry import read_settings, settings_of_a_library, told
 from app.errors import ModelUnavailable
 
 if TYPE_CHECKING:
+    from app.config import Settings
     from app.library.choosing import Chooser, ListedModel
     from app.library.library import Library
 
@@ -41,7 +42,7 @@ def list_models(context: typer.Context, as_json: AsJson = False) -> None:
         return
     from app.terminal import show_table
 
-    with _library() as library:
+    with _library(settings_of_a_library()) as library:
         listed = library.chooser.models()
     if as_json:
         typer.echo(json.dumps([_as_json(model) for model in listed], indent=2, ensure_ascii=False))
@@ -85,7 +86,7 @@ def fetch(name: Name) -> None:
 
     Example: `python run.py models fetch laion/CLIP-ViT-B-32-laion2B-s34B-b79K`
     """
-    with told(), _library() as library:
+    with told(), _library(read_settings()) as library:
         new = _fetch(library.chooser, name)
     typer.echo(f"{name} is here." if new else f"{name} was here already.", err=True)
 
@@ -99,7 +100,7 @@ def use(name: Name) -> None:
 
     Example: `python run.py models use clip-ViT-B-32`
     """
-    with told(), _library() as library:
+    with told(), _library(read_settings()) as library:  # may be chosen before the first start
         chooser = library.chooser
         try:
             _fetch(chooser, name)
@@ -124,7 +125,7 @@ def rollback() -> None:
 
     Example: `python run.py models rollback`
     """
-    with told(), _library() as library:
+    with told(), _library(settings_of_a_library()) as library:
         name = library.chooser.roll_back()
         waiting = library.images.counts().to_do
     since = (
@@ -147,7 +148,7 @@ def compare(
     from app.terminal import show_table
 
     with told():
-        found = compare_models(read_settings(), query, top)
+        found = compare_models(settings_of_a_library(), query, top)
     if as_json:
         both = [{"model": name, "results": [hit.as_json() for hit in hits]} for name, hits in found]
         typer.echo(json.dumps({"query": query, "models": both}, indent=2, ensure_ascii=False))
@@ -165,7 +166,7 @@ def reindex() -> None:
 
     Example: `python run.py reindex`
     """
-    with told(), _library() as library:
+    with told(), _library(settings_of_a_library()) as library:
         library.chooser.embed_anew()
         counts = library.images.counts()
     typer.echo(f"{counts.indexed:,} pictures are embedded again in the background.", err=True)
@@ -179,8 +180,8 @@ def _fetch(chooser: Chooser, name: str) -> bool:
 
 
 @contextmanager
-def _library() -> Iterator[Library]:
+def _library(settings: Settings) -> Iterator[Library]:
     from app.main import open_library
 
-    with open_library(read_settings()) as library:
+    with open_library(settings) as library:
         yield library

@@ -298,12 +298,22 @@ class TestImport:
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_a_name_for_the_gallery_lets_others_in_as_an_address_does(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy on this machine passes on what comes from everywhere."""
+    monkeypatch.setenv("GLIMPSE_HOSTS", "photos.example.org")
+    assert "Being reached as photos.example.org lets other machines in, and no password is set" in invoke(code=2)
+    assert "app" not in ran.options
+    invoke("--open")
+    assert ran.options["app"]
+
+
 class TestALibraryThatIsNotThere:
     @pytest.mark.parametrize(
         "command",
         [
             ("doctor", "--fix"), ("backup", "elsewhere"), ("export",), ("search", "red"), ("status",), ("prune",),
             ("keys", "list"), ("keys", "revoke", "a"), ("password", "--remove"),
+            ("models",), ("models", "compare", "red"), ("models", "rollback"), ("reindex",),
         ],
     )  # fmt: skip
     def test_is_not_made_to_find_that_all_is_well(self, ran: Ran, tmp_path: Path, command: tuple[str, ...]) -> None:

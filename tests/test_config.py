@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.config import OWN_PATHS, PROJECT, Settings
+from app.entry import read_settings
 from app.main import create_app
 from tests.encoders import ColourEncoder
 
@@ -39,6 +43,39 @@ def test_every_setting_says_what_it_is() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description, name
         assert field.description.endswith("."), name
+
+
+def test_the_home_folder_is_meant_where_no_shell_says_so(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("GLIMPSE_DATA=~/gallery\nGLIMPSE_STORAGE=~/pictures\n")
+    settings = Settings()
+    assert (settings.data, settings.images) == (Path.home() / "gallery", Path.home() / "pictures")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders have no such rights there")
+def test_a_folder_that_may_not_be_looked_into_has_no_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where `sudo -u glimpse` is said in one's own home folder."""
+    closed = tmp_path / "home"
+    closed.mkdir()
+    monkeypatch.chdir(closed)
+    closed.chmod(0)
+    with as_nobody():
+        with pytest.raises(PermissionError):
+            Path(".env").is_file()
+        assert read_settings().port == 3000
+    closed.chmod(0o700)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Root may look into everything."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
 
 
 def test_without_anything_set_it_serves_this_machine_alone() -> None:

@@ -54,6 +54,8 @@ def back_up(database: Database, store: Store, to: Path, watch: Callable[[int], o
     """
     if isinstance(store, Folder) and store.is_at(to / "images"):
         raise InvalidInput(f"The pictures of the library itself lie in {to / 'images'}. Choose another folder.")
+    if isinstance(store, Folder) and to.resolve().is_relative_to(store.root.resolve()):
+        raise InvalidInput(f"{to} lies among the pictures of the library itself. Choose a folder elsewhere.")
     now, target = Images(database), Folder(to / "images")
     _take_possession(to, target, database.identity())
     with alone(to / "index" / f"{NOTE}.lock") as is_alone:

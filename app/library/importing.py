@@ -25,7 +25,8 @@ from typing import BinaryIO
 from app.catalog.imports import REFUSED, Imports, Stamp
 from app.errors import InvalidInput, StorageUnavailable
 from app.library.intake import Intake, Origin
-from app.media.store import CHUNK, Incoming, Store
+from app.media.folder import is_library
+from app.media.store import CHUNK, THUMBNAILS, Incoming, Store
 from app.models import Outcome
 
 PICTURES = frozenset({
@@ -243,8 +244,8 @@ def find_sources(
 ) -> Iterator[Source | Imported]:
     """Files to import, in the order of their names, and what can't be looked into.
 
-    Folders are gone through to the bottom, without what is hidden; links to folders are not followed.
-    ``exclude``: patterns such as ``*.png``
+    Folders are gone through to the bottom, without what is hidden and without other libraries and backups; links to
+    folders are not followed. ``exclude``: patterns such as ``*.png``
     or ``*/private/*``, held against name and whole path. What lies in the folder ``library`` is left out: those are
     the originals themselves. Raises `InvalidInput` for a path that is not there.
     """
@@ -350,7 +351,11 @@ def _is_hidden(name: str) -> bool:
 
 
 def _is_left_out(path: Path, exclude: Sequence[str]) -> bool:
-    return _is_hidden(path.name) or is_excluded(path, exclude)
+    if _is_hidden(path.name) or is_excluded(path, exclude):
+        return True
+    # The pictures of another library, or of a backup, belong to that: `--move` would empty it. Asked for by its own
+    # path it is gone through, but for the previews.
+    return is_library(path) or (path.name == THUMBNAILS and is_library(path.parent.parent))
 
 
 def _reason(error: Exception) -> str:

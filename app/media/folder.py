@@ -20,6 +20,11 @@ STALE_SECONDS = 24 * 3600.0
 """An upload that is older than this is not under way any more."""
 
 
+def is_library(folder: Path) -> bool:
+    """Whether this is the data folder of a library or of a backup: the pictures in it belong to that."""
+    return any((folder / "index" / name).exists() for name in ("catalog.sqlite3", "backup-of"))
+
+
 class Folder(Store):
     """The folder `images/`."""
 
@@ -169,7 +174,9 @@ class Folder(Store):
 
     def _files(self) -> Iterator[Path]:
         for folder, folders, names in os.walk(self.root):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            folders[:] = sorted(
+                name for name in folders if not name.startswith(".") and not is_library(Path(folder, name))
+            )
             if Path(folder) == self.root and THUMBNAILS in folders:
                 folders.remove(THUMBNAILS)
             yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
@@ -29,6 +28,8 @@ OPEN_FOLDERS = ("/static/",)
 READING_POSTS = ("/api/v1/search", "/api/v1/search/image", "/search/picture")
 """Requests that change nothing although they are POSTs."""
 LONGEST_FORM = 10_000
+LONGEST_TARGET = 2_000
+"""Characters of the address that signing in leads back to. It stands in a header, of which proxies hold 4,000 bytes."""
 WHAT_TO_DO = "Sign in at /login, or send a key: Authorization: Bearer glimpse_… (made with python run.py keys add)."
 
 
@@ -86,7 +87,7 @@ class SignIn:
         router.post("/logout")(self.sign_out)
         return router
 
-    def ask(self, request: Request, next: Annotated[str, Query(max_length=4000)] = "/") -> Response:
+    def ask(self, request: Request, next: str = "/") -> Response:
         if not self._access.is_locked:
             return _see(request, "/")
         return self._renderer.page(request, LoginPage(safe_path(next)))
@@ -121,13 +122,21 @@ class SignIn:
     async def sign_out(self, request: Request) -> Response:
         response = _see(request, "/login")
         response.delete_cookie(COOKIE, path=prefix_of(request.scope) or "/")
+        # What was seen must not come back by the browser's Back. Heeded over https and on this machine only:
+        # https://www.w3.org/TR/clear-site-data/
+        response.headers["Clear-Site-Data"] = '"cache"'
         return response
 
 
 def safe_path(target: str) -> str:
     """``target`` where it is a path on this server, else ``/``: nobody is sent to another site from here."""
-    parts = urlsplit(target) if target.isprintable() and "\\" not in target else None
-    inside = parts is not None and not parts.scheme and not parts.netloc and parts.path.startswith("/")
+    if len(target) > LONGEST_TARGET or not target.isprintable() or "\\" in target:
+        return "/"
+    try:
+        parts = urlsplit(target)
+    except ValueError:  # an address that begins with a bracket and ends without
+        return "/"
+    inside = not parts.scheme and not parts.netloc and parts.path.startswith("/")
     return target if inside and not target.startswith("//") else "/"
 
 
@@ -148,12 +157,13 @@ def _sign_in_first(scope: Scope, headers: Headers) -> Response:
     if (
         path_inside(scope) == METRICS
         or scope["method"] != "GET"
-        or headers.get("sec-fetch-dest", "document") != "document"
+        # Browsers say what they fetch for over https and to this machine; elsewhere only what they would take.
+        or headers.get("sec-fetch-dest", "document" if "text/html" in headers.get("accept", "") else "") != "document"
     ):
         return PlainTextResponse(f"Sign in first. {WHAT_TO_DO}", 401)
     query = scope["query_string"].decode("latin-1")
     target = path_inside(scope) + (f"?{query}" if query else "")
-    asked = f"?{urlencode({'next': target})}" if target != "/" else ""
+    asked = f"?{urlencode({'next': target})}" if target != "/" and len(target) <= LONGEST_TARGET else ""
     return RedirectResponse(f"{prefix_of(scope)}/login{asked}", 303, headers={"Cache-Control": "no-store"})
 
 

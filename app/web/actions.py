@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import RedirectResponse
@@ -68,4 +67,4 @@ class Actions:
 
 def _came_from(request: Request, path: str) -> bool:
     """Only compared, never redirected to: the referer is somebody else's word."""
-    return urlsplit(request.headers.get("referer", "")).path.endswith(path)
+    return request.headers.get("referer", "").partition("?")[0].endswith(path)

@@ -1,7 +1,12 @@
 // Files of a drop, those in dropped folders included; hidden ones left out.
 
+// A picture of a page that is dragged is a file to browsers, and no file to add: it is here already.
+let own = false
+document.addEventListener("dragstart", () => (own = true))
+document.addEventListener("dragend", () => (own = false))
+
 export function carriesFiles(event) {
-  return event.dataTransfer?.types.includes("Files")
+  return !own && event.dataTransfer?.types.includes("Files")
 }
 
 // `unreadable` of the answer: how many files or folders the browser may not read. They cost themselves.

@@ -38,6 +38,18 @@ def test_no_header_leads_elsewhere(besieged: Glimpse, header: str) -> None:
         assert "evil.example" not in answer.text
 
 
+ADDRESSES = ("http://[", "http://[x", "//[", "null", "\x80", "://", "https://evil.example/problems")
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_addresses_of_other_pages_are_only_compared(besieged: Glimpse, address: str) -> None:
+    for header, answers in (("origin", {403}), ("referer", {303, 404})):
+        headers = [(header.encode(), address.encode("latin-1"))]
+        answer = besieged.client.post("/images/999999/retry", headers=headers, follow_redirects=False)
+        assert answer.status_code in answers, header
+    assert besieged.client.get("/login", params={"next": address}).status_code == 200
+
+
 REDIRECTS = (
     "//evil.example", "//evil.example/", "///evil.example/", "/\\evil.example/", "/%2f%2fevil.example/",
     "/%5cevil.example/",

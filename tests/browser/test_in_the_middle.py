@@ -172,6 +172,39 @@ def test_dropping_files_on_an_open_picture_shows_what_becomes_of_them(visit: Vis
     expect(page.locator("[data-upload-title]")).to_have_text("1 added")
 
 
+def test_a_picture_of_the_page_that_is_dragged_a_little_is_not_added(visit: Visit, gallery: Site) -> None:
+    """To browsers it is a file like any other. Playwright's own dragging leaves that out."""
+    page = visit("/")
+    page.evaluate(
+        """() => {
+        window.seen = []
+        for (const name of ["dragstart", "drop", "dragend", "glimpse:files"])
+            document.addEventListener(name, event => window.seen.push(
+                [name, Boolean(event.dataTransfer?.types.includes("Files"))].join(" ")))
+        }"""
+    )
+    box = page.locator("main .tile img").nth(2).bounding_box()
+    assert box is not None
+    mouse = page.context.new_cdp_session(page)
+
+    def move(kind: str, by: int, buttons: int = 1) -> None:
+        at = {"x": box["x"] + 30 + by, "y": box["y"] + 30 + by // 2}
+        mouse.send(
+            "Input.dispatchMouseEvent", {"type": kind, **at, "button": "left", "buttons": buttons, "clickCount": 1}
+        )
+
+    move("mousePressed", 0)
+    for by in range(5, 120, 5):
+        move("mouseMoved", by)
+    page.wait_for_function("window.seen.length > 0")
+    expect(page.locator("[data-drop]")).to_be_hidden()
+    move("mouseReleased", 120, buttons=0)
+    page.wait_for_function("window.seen.some(what => what.startsWith('dragend'))")
+    page.wait_for_timeout(300)  # what is dropped is read first
+    assert page.evaluate("window.seen.filter(what => what.startsWith('glimpse'))") == []
+    assert page.evaluate("window.seen[0]") == "dragstart true", "else this test would see nothing"
+
+
 def test_what_was_added_behind_an_open_picture_is_there_when_it_is_closed(visit: Visit, gallery: Site) -> None:
     page = visit("/?order=added")
     page.evaluate("document.dispatchEvent(new CustomEvent('glimpse:added'))")  # the first one is followed at once

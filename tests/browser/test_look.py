@@ -20,6 +20,7 @@ PATHS = (
     "/search?q=red+-blue+type:jpg",
     "/search?q=type:jpg+sort:oldest",
     "/search?q=type:gif+camera:none",
+    "/search?q=name:IMG_20230517_153045_BURST001_COVER_PORTRAIT_EDITED",
     "/search?like=1",
     "/images/1",
     "/models",
@@ -59,7 +60,7 @@ def test_axe_finds_nothing_serious(visit: Visit, site: Site, dark: bool) -> None
     assert {place: found for place, found in faults.items() if found} == {}
 
 
-@pytest.mark.parametrize("width", [360, 1280, 2560])
+@pytest.mark.parametrize("width", [320, 360, 1280, 2560])
 def test_no_page_is_wider_than_the_window(visit: Visit, site: Site, width: int) -> None:
     page = visit("/add", width=width)
     some_pictures(site)

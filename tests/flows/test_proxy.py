@@ -119,7 +119,7 @@ def addresses(html: Html) -> Iterator[str]:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    made = Server(tmp_path / "data", GLIMPSE_ROOT_PATH=PREFIX, GLIMPSE_HOSTS="photos.example.org")
+    made = Server(tmp_path / "data", GLIMPSE_ROOT_PATH=PREFIX, GLIMPSE_HOSTS="photos.example.org", GLIMPSE_OPEN="true")
     yield made.start()
     made.close()
 

@@ -226,6 +226,13 @@ class TestBackupRefuses:
             make(rooms, to)
         assert (tree(to), catalog.read_bytes() if catalog.exists() else None) == before
 
+    def test_a_folder_among_the_pictures(self, rooms: Rooms) -> None:
+        """The next start would take its pictures in, and away."""
+        rooms.add("red")
+        with pytest.raises(InvalidInput, match="lies among the pictures of the library itself"):
+            make(rooms, rooms.folder / "images" / "backup")
+        assert not (rooms.folder / "images" / "backup").exists()
+
     def test_another_library(self, rooms: Rooms, other: Rooms) -> None:
         rooms.add("red")
         other.database.close()  # nothing tells that it is in use

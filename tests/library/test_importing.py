@@ -14,7 +14,7 @@ import pytest
 
 from app.catalog.imports import Imports
 from app.errors import InvalidInput, StorageUnavailable
-from app.library.importing import Fate, Imported, Importer, Mode, Source, find_sources
+from app.library.importing import Fate, Imported, Importer, Mode, Source, find_sources, folders_below
 from app.media.store import Incoming
 from tests.library.conftest import Rooms
 from tests.pictures import picture, text_file, truncated, unique_pictures, with_facts
@@ -95,6 +95,17 @@ class TestFinding:
         archive(disk / "some.zip", members)
         assert [source.filename for source in sources(disk)] == ["7.jpg", "11.jpg"]
         assert [source.filename for source in sources(disk / ".Trash-1000", disk / "._6.jpg")] == ["2.jpg", "._6.jpg"]
+
+    @pytest.mark.parametrize("mark", ["index/catalog.sqlite3", "index/backup-of"])
+    def test_what_belongs_to_a_library_or_a_backup_is_left_to_it(self, disk: Path, mark: str) -> None:
+        library = disk / "backup"
+        for name in (mark, "images/ab/ab12.jpg", "images/thumbs/256/ab/ab12.webp"):
+            put(library / name, b"x")
+        put(disk / "1.jpg", b"x")
+        assert [source.filename for source in sources(disk)] == ["1.jpg"]
+        assert list(folders_below(disk)) == [disk]
+        for named in (library, library / "images"):
+            assert [source.filename for source in sources(named)] == ["ab12.jpg"], "its previews are no pictures"
 
     def test_names_in_archives_are_read_as_they_were_meant(self, disk: Path) -> None:
         """The Finder writes UTF-8 without saying so."""

@@ -195,7 +195,12 @@ def test_originals_and_strangers_are_told_apart(store: Folder) -> None:
         "two\nlines.jpg",
     }
     ours = {f"{THUMBNAILS}/256/{MD5[:2]}/{MD5}.webp", f"{INCOMING}/under way", ".gitkeep", ".hidden/picture.jpg"}
-    place(store.root, *originals, *strangers, *ours)
+    backup = {
+        "backup/index/catalog.sqlite3",
+        f"backup/images/{MD5[:2]}/{MD5}.jpeg",
+        f"backup/images/thumbs/256/{MD5}.webp",
+    }
+    place(store.root, *originals, *strangers, *ours, *backup)
     found = {original_name(*found) for found in store.found_originals()}
     assert found == originals
     assert {md5 for md5, _ in store.found_originals()} == {MD5}

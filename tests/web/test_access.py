@@ -190,12 +190,35 @@ def test_a_form_without_end_is_cut_off(stranger: TestClient) -> None:
     [
         "//evil.example", "https://evil.example", "/\\evil.example", "\\\\evil.example", "javascript:alert(1)", "evil",
         "/%0d\r\nset-cookie: a=b", "http:///evil.example", "///evil.example", "/\tevil", "",
+        "//[", "http://[x", "/" + "x" * 2000,
     ],
 )  # fmt: skip
 def test_nobody_is_sent_to_another_site(stranger: TestClient, target: str) -> None:
     assert safe_path(target) == "/"
+    assert stranger.get("/login", params={"next": target}).status_code == 200
     answer = stranger.post("/login", data={"password": PASSWORD, "next": target})
     assert answer.headers["location"] == "/"
+
+
+@pytest.mark.parametrize("query", ["пляж" * 175, "海" * 2000, "a" * 1500])
+def test_a_long_search_leads_to_the_sign_in_page_too(stranger: TestClient, query: str) -> None:
+    asked = stranger.get("/search", params={"q": query}, headers=FROM_A_PAGE)
+    assert asked.status_code == 303
+    assert len(asked.headers["location"]) < 4000, "proxies hold no longer headers"
+    assert stranger.get(asked.headers["location"]).status_code == 200
+
+
+def test_a_script_is_not_led_to_the_sign_in_page(stranger: TestClient) -> None:
+    """Over http in a home network browsers don't say what they fetch for."""
+    assert stranger.get("/?page=2", headers={"accept": "*/*"}).status_code == 401
+    as_a_page = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    assert stranger.get("/?page=2", headers=as_a_page).headers["location"] == "/login?next=%2F%3Fpage%3D2"
+
+
+def test_signing_out_has_the_browser_forget_what_was_seen(stranger: TestClient) -> None:
+    assert sign_in(stranger) == 303
+    assert stranger.post("/logout").headers["clear-site-data"] == '"cache"'
+    assert stranger.get("/", headers=FROM_A_PAGE).status_code == 303
 
 
 def test_pictures_and_scripts_are_refused_without_a_detour(stranger: TestClient) -> None:
@@ -248,4 +271,4 @@ def test_what_the_command_line_sends_opens_for_a_minute_only(
     stranger.cookies[COOKIE] = access.begin_errand()
     assert stranger.get("/").status_code == 200
     monkeypatch.setattr("itsdangerous.timed.time.time", lambda: now + ERRAND_SECONDS + 2)
-    assert stranger.get("/").status_code == 303
+    assert stranger.get("/").status_code == 401
