@@ -211,6 +211,11 @@ class Images:
         with self._database.reading() as connection:
             return [Removal(row.md5, row.format) for row in connection.execute(select(removals))]
 
+    def forget_removals(self) -> None:
+        """Leave the files of removed pictures where they are: in a copy of a catalog, they are somebody else's."""
+        with self._database.writing() as connection:
+            connection.execute(delete(removals))
+
     # -- reading ------------------------------------------------------------------------------------------------
 
     def get(self, image_id: int) -> Image | None:

@@ -133,6 +133,8 @@ def _copy(
     try:
         copy.migrate()  # the backup may be of an older version
         copied = _copy_files(copy, is_known, store, target, watch)
+        # Who restores this may have got the same pictures again by then.
+        Images(copy).forget_removals()
     finally:
         copy.close()
     _replace(to / "index" / CATALOG, unfinished)

@@ -237,7 +237,9 @@ class Intake:
                     incoming.write(chunk)
                 result = self.add(incoming, path.name)
             if result.outcome is not Outcome.REJECTED and not self._is_original(path, incoming.md5):
-                if _is_unchanged(path, before):
+                if result.image_id is None or not self.is_whole(result.image_id):
+                    log.warning("file in the picture folder is kept: the library's own copy is damaged path=%s", path)
+                elif _is_unchanged(path, before):
                     path.unlink()
                 else:
                     log.warning("file in the picture folder was written to meanwhile path=%s", path)

@@ -9,14 +9,17 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.catalog.database import Database
+from app.catalog.images import Images
 from app.errors import CatalogUnavailable, InvalidInput
+from app.library import backup
 from app.library.backup import CATALOG, NOTE, Copied, back_up, restore_library
 from app.media.folder import Folder
-from app.media.store import original_name
+from app.media.store import copy_file, original_name
 from app.models import Outcome
 from tests.library.conftest import Rooms, md5
 from tests.pictures import picture, unique_pictures
@@ -325,6 +328,23 @@ class TestRestoreRefuses:
         (tmp_path / where / "index" / f"{CATALOG}-wal").touch()
         with pytest.raises(InvalidInput, match="Stop it first"):
             restored(backup, tmp_path / "new")
+
+
+def test_a_picture_that_was_removed_meanwhile_may_have_come_again_when_it_is_restored(
+    rooms: Rooms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = rooms.add("red", "blue")[1:]
+
+    def and_remove(*arguments: Any) -> tuple[int, bool]:
+        while waiting:
+            rooms.intake.remove(waiting.pop())
+        return copy_file(*arguments)
+
+    monkeypatch.setattr(backup, "copy_file", and_remove)
+    assert make(rooms, tmp_path / "backup").pictures == 1
+    copy = Database(f"sqlite:///{tmp_path / 'backup' / 'index' / CATALOG}")
+    assert (Images(copy).counts().total, Images(copy).unfinished_removals()) == (1, [])
+    copy.close()
 
 
 def test_what_is_younger_than_the_backup_outlives_a_damaged_catalog(rooms: Rooms, tmp_path: Path) -> None:

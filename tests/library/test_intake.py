@@ -292,6 +292,18 @@ def settle(path: Path, ago: float = SETTLED_SECONDS + 5) -> None:
     os.utime(path, (time.time() - ago,) * 2)
 
 
+def test_a_good_copy_is_kept_while_the_librarys_own_is_damaged(rooms: Rooms) -> None:
+    rooms.add("red")
+    own = rooms.folder / "images" / original(RED)
+    own.write_bytes(RED[:-9] + bytes(9))
+    good = put(rooms, "good.jpg", RED)
+    assert [result.outcome for result in rooms.intake.recover()] == [Outcome.DUPLICATE]
+    assert good.read_bytes() == RED
+    own.write_bytes(RED)
+    rooms.intake.recover()
+    assert not good.exists()
+
+
 def test_a_crash_between_file_and_row_is_repaired(rooms: Rooms) -> None:
     put(rooms, original(RED), RED)
     (result,) = rooms.intake.recover()
