@@ -27,6 +27,9 @@ PREFIX = "/my/pictures"
 HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
 
 
+AS_A_BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
 class Proxy(ThreadingHTTPServer):
     """Passes on what comes below `PREFIX`, without it if ``strips``, as nginx and Caddy do; anything else is 418."""
 
@@ -75,7 +78,7 @@ class Browser:
     """Follows what it is given, and nothing it was not given."""
 
     def __init__(self, proxy: Proxy) -> None:
-        self.client = httpx2.Client(base_url=proxy.url, timeout=30, trust_env=False)
+        self.client = httpx2.Client(base_url=proxy.url, timeout=30, trust_env=False, headers=AS_A_BROWSER)
 
     def get(self, path: str, status: int = 200) -> Html:
         answer = self.client.get(path)
