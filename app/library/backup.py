@@ -20,14 +20,10 @@ from app.catalog.sqlite import alone
 from app.catalog.trash import Trash, Trashed
 from app.errors import InvalidInput
 from app.library.exporting import whole_file
-from app.media.folder import Folder
+from app.media.folder import BACKUP_NOTE, CATALOG, Folder
 from app.media.pictures import derivative_sizes
 from app.media.store import Store, copy_file, original_name, thumbnail_name
 from app.models import THUMBNAIL_WIDTHS, Image
-
-CATALOG = "catalog.sqlite3"
-NOTE = "backup-of"
-"""In the folder of the catalog: of which library this is a backup. By it a backup is told from the library itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +54,7 @@ def back_up(database: Database, store: Store, to: Path, watch: Callable[[int], o
         raise InvalidInput(f"{to} lies among the pictures of the library itself. Choose a folder elsewhere.")
     now, target = Images(database), Folder(to / "images")
     _take_possession(to, target, database.identity())
-    with alone(to / "index" / f"{NOTE}.lock") as is_alone:
+    with alone(to / "index" / f"{BACKUP_NOTE}.lock") as is_alone:
         if not is_alone:
             raise InvalidInput(f"Another backup into {to} is under way. Wait for its end, or choose another folder.")
         copied = _copy(database.copy_to, lambda md5: now.by_md5(md5) is not None, store, to, target, watch)
@@ -91,7 +87,7 @@ def restore_library(
 
 def _take_possession(to: Path, target: Folder, library: str) -> None:
     """Note whose backup this is, before anything is written into it."""
-    note = to / "index" / NOTE
+    note = to / "index" / BACKUP_NOTE
     owner = note.read_text("ascii", "replace").strip() if note.is_file() else None
     if owner is None and ((to / "index" / CATALOG).exists() or any(target.found_originals())):
         raise InvalidInput(

@@ -20,9 +20,13 @@ STALE_SECONDS = 24 * 3600.0
 """An upload that is older than this is not under way any more."""
 
 
+CATALOG, BACKUP_NOTE = "catalog.sqlite3", "backup-of"
+"""In the folder `index/` beside the pictures: the catalog, and of which library a backup is."""
+
+
 def is_library(folder: Path) -> bool:
     """Whether this is the data folder of a library or of a backup: the pictures in it belong to that."""
-    return any((folder / "index" / name).exists() for name in ("catalog.sqlite3", "backup-of"))
+    return any((folder / "index" / name).exists() for name in (CATALOG, BACKUP_NOTE))
 
 
 class Folder(Store):

@@ -178,17 +178,17 @@ def test_a_picture_of_the_page_that_is_dragged_a_little_is_not_added(visit: Visi
     page.evaluate(
         """() => {
         window.seen = []
-        for (const name of ["dragstart", "drop", "dragend", "glimpse:files"])
+        for (const name of ["dragstart", "dragover", "dragend", "glimpse:files"])
             document.addEventListener(name, event => window.seen.push(
                 [name, Boolean(event.dataTransfer?.types.includes("Files"))].join(" ")))
         }"""
     )
-    box = page.locator("main .tile img").nth(2).bounding_box()
+    box = page.locator("main .tile img").first.bounding_box()
     assert box is not None
     mouse = page.context.new_cdp_session(page)
 
     def move(kind: str, by: int, buttons: int = 1) -> None:
-        at = {"x": box["x"] + 30 + by, "y": box["y"] + 30 + by // 2}
+        at = {"x": box["x"] + 30 + by, "y": box["y"] + 30 + by // 4}
         mouse.send(
             "Input.dispatchMouseEvent", {"type": kind, **at, "button": "left", "buttons": buttons, "clickCount": 1}
         )
@@ -196,7 +196,8 @@ def test_a_picture_of_the_page_that_is_dragged_a_little_is_not_added(visit: Visi
     move("mousePressed", 0)
     for by in range(5, 120, 5):
         move("mouseMoved", by)
-    page.wait_for_function("window.seen.length > 0")
+        page.wait_for_timeout(30)
+    page.wait_for_function("window.seen.some(what => what.startsWith('dragover'))")
     expect(page.locator("[data-drop]")).to_be_hidden()
     move("mouseReleased", 120, buttons=0)
     page.wait_for_function("window.seen.some(what => what.startsWith('dragend'))")

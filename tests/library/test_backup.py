@@ -17,8 +17,8 @@ from app.catalog.database import Database
 from app.catalog.images import Images
 from app.errors import CatalogUnavailable, InvalidInput
 from app.library import backup
-from app.library.backup import CATALOG, NOTE, Copied, back_up, restore_library
-from app.media.folder import Folder
+from app.library.backup import Copied, back_up, restore_library
+from app.media.folder import BACKUP_NOTE, CATALOG, Folder
 from app.media.store import copy_file, original_name
 from app.models import Outcome
 from tests.library.conftest import Rooms, md5
@@ -275,7 +275,7 @@ class TestBackupRefuses:
             to.mkdir()
             (to / "images").symlink_to(rooms.store.root)
         (to / "index").mkdir(exist_ok=True)
-        (to / "index" / NOTE).write_text(rooms.database.identity())
+        (to / "index" / BACKUP_NOTE).write_text(rooms.database.identity())
         with pytest.raises(InvalidInput, match="of the library itself"):
             make(rooms, to)
 
