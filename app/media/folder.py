@@ -26,7 +26,8 @@ CATALOG, BACKUP_NOTE = "catalog.sqlite3", "backup-of"
 
 def is_library(folder: Path) -> bool:
     """Whether this is the data folder of a library or of a backup: the pictures in it belong to that."""
-    return any((folder / "index" / name).exists() for name in (CATALOG, BACKUP_NOTE))
+    # Not `Path.exists`, which raises where the folder may not be entered: what is in there is told by who goes in.
+    return any(os.path.exists(folder / "index" / name) for name in (CATALOG, BACKUP_NOTE))
 
 
 class Folder(Store):
